@@ -1,0 +1,63 @@
+"""A cell: everything that can change the result of one training run, and nothing else."""
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reweightbench.benchmark.registry import Spec
+
+
+class Frozen(BaseModel):
+    """Immutable data that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Budget(Frozen):
+    """The optimisation a cell is given. Weight decay acts on all parameters, as in torch's SGD."""
+
+    epochs: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=0)] = 100
+    learning_rate: Annotated[float, Field(gt=0)]
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+
+class Numerics(Frozen):
+    """Settings of the arithmetic; each can change the last bits of a result."""
+
+    threads: Annotated[int, Field(gt=0)] = 1
+    precision: Literal["float32"] = "float32"
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    deterministic: bool = False
+
+
+class Cell(Frozen):
+    """One training run of the grid."""
+
+    dataset: Spec
+    variant: str
+    imbalance: Spec | None = None
+    noise: Spec | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    clean_size: Annotated[int, Field(ge=0)]
+    model: Spec
+    method: Spec
+    budget: Budget
+    numerics: Numerics = Numerics()
+    device: Literal["cpu", "cuda"] = "cpu"
+    seed: Annotated[int, Field(ge=0)]
+
+    @property
+    def key(self) -> str:
+        """The sha256 of the cell's canonical JSON."""
+        return hashlib.sha256(canonical_json(self).encode()).hexdigest()
+
+
+def canonical_json(model: BaseModel) -> str:
+    """One spelling for equal content: sorted keys, no spaces, no NaN."""
+    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)

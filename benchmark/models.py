@@ -1,0 +1,57 @@
+"""Classifiers as a body and a head, drawn from separate random streams so that all methods share them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+
+T = TypeVar("T")
+
+
+class Classifier(nn.Module):
+    """Images to logits through features `(b, d)`; parameters are named `body.*` and `head.*`."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.head = head
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Features `(b, d)` of images `(b, ch, h, w)`."""
+        features: Tensor = self.body(inputs)
+        return features
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits `(b, c)` of images `(b, ch, h, w)`."""
+        logits: Tensor = self.head(self.body(inputs))
+        return logits
+
+
+@dataclass
+class Architecture(ABC):
+    """A network family; fields are its options."""
+
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def build_body(self, channels: int) -> tuple[nn.Module, int]:
+        """The network below the head, and the number of features d it returns."""
+
+
+def build_classifier(
+    architecture: Architecture, channels: int, classes: int, body_seed: int, head_seed: int
+) -> Classifier:
+    """A classifier whose body and head each depend on their own seed only."""
+    body, width = seeded(body_seed, lambda: architecture.build_body(channels))
+    return Classifier(body, seeded(head_seed, lambda: nn.Linear(width, classes)))
+
+
+def seeded(seed: int, build: Callable[[], T]) -> T:
+    """What `build` returns when torch's global stream starts at `seed`; the stream is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()

@@ -1,0 +1,106 @@
+"""The record of a cell: what was run, what came out, and what it cost."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from reweightbench.benchmark.cell import Cell
+
+SCHEMA_VERSION = 1
+
+Status = Literal["ok", "error", "timeout", "crashed", "oom", "nonfinite"]
+
+
+class Part(BaseModel):
+    """A part of a record; numbers are finite and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Metrics(Part):
+    """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i."""
+
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    calibration_error: float
+    recall: list[float]
+    confusion: list[list[int]]
+
+
+class Curves(Part):
+    """One value per epoch. Weight statistics are empty for methods without explicit weights.
+
+    `memorised` is the share of mislabelled examples that the model fits to their wrong target;
+    None where there are no mislabelled examples. `weight_auroc` is the chance that a clean example
+    weighs more than a mislabelled one.
+    """
+
+    learning_rate: list[float]
+    train_loss: list[float]
+    train_accuracy: list[float]
+    memorised: list[float | None]
+    validation_accuracy: list[float]
+    validation_balanced_accuracy: list[float]
+    weight_clean: list[float | None] = []
+    weight_mislabelled: list[float | None] = []
+    weight_auroc: list[float | None] = []
+
+
+class Realised(Part):
+    """The corruption as it came out; row i of `transitions` counts examples of true class i."""
+
+    class_counts: list[int]
+    noise_share: float
+    transitions: list[list[int]]
+    targets_sha256: str
+
+
+class Result(Part):
+    """What a finished training run found; equal for equal cells on one machine."""
+
+    fingerprint: str
+    sizes: dict[Literal["train", "validation", "clean", "test"], int]
+    realised: Realised
+    last: Metrics
+    best: Metrics
+    best_epoch: int
+    validation_accuracy: float
+    validation_balanced_accuracy: float
+    steps: int
+    zero_weight_steps: int
+    weights_sha256: str
+    curves: Curves
+
+
+class Cost(Part):
+    """Seconds and bytes of this run; training time holds no evaluation."""
+
+    train_seconds: float
+    total_seconds: float
+    peak_memory_bytes: int
+
+
+class Environment(Part):
+    """Where the run took place."""
+
+    suite_version: str
+    git_commit: str | None
+    python: str
+    torch: str
+    platform: str
+    processor: str
+    gpu: str | None = None
+
+
+class Record(Part):
+    """The result of a cell; `result` and `cost` exist if and only if the status is `ok`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    key: str
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    result: Result | None = None
+    cost: Cost | None = None
+    environment: Environment

@@ -1,0 +1,207 @@
+"""A suite: a grid of cells described by one strict TOML file."""
+
+import re
+import tomllib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from reweightbench.benchmark.cell import Budget, Cell, Frozen, Numerics
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.registry import (
+    ARCHITECTURES,
+    DATASETS,
+    IMBALANCES,
+    METHODS,
+    NOISES,
+    Registry,
+    Spec,
+    suggest,
+)
+
+Device = Literal["cpu", "cuda"]
+
+
+class Corruption(Frozen):
+    """A setting of the training part: labels of an imbalance and of a noise, each optional."""
+
+    imbalance: str | None = None
+    noise: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How tables name the setting."""
+        return " + ".join(filter(None, [self.imbalance, self.noise])) or "none"
+
+
+class NamedBudget(Budget):
+    """A budget of the suite; `learning_rates` holds, by method label, what differs from `learning_rate`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+
+    def for_method(self, label: str) -> Budget:
+        """The budget as a cell holds it."""
+        values = self.model_dump(exclude={"name", "learning_rates"})
+        return Budget(**values | {"learning_rate": self.learning_rates.get(label, self.learning_rate)})
+
+
+class Suite(Frozen):
+    """The axes of the grid: methods, corruptions, clean-set sizes, budgets and seeds, all crossed."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    title: str
+    dataset: str
+    model: str
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    corruptions: Annotated[tuple[Corruption, ...], Field(min_length=1)]
+    clean_sizes: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    budgets: Annotated[tuple[NamedBudget, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    numerics: Numerics = Numerics()
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> Self:
+        for axis in ("methods", "corruptions", "clean_sizes", "seeds"):
+            values = getattr(self, axis)
+            repeated = [value for value in values if values.count(value) > 1]
+            if repeated:
+                raise ValueError(f"{axis} lists {repeated[0]!r} twice")
+        names = [budget.name for budget in self.budgets]
+        if len(set(names)) < len(names):
+            raise ValueError("two budgets have the same name")
+        for budget in self.budgets:
+            strangers = set(budget.learning_rates) - set(self.methods)
+            if strangers:
+                raise ValueError(f"budget {budget.name!r} sets a learning rate for {min(strangers)!r}, not a method of the suite")
+        return self
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell and the labels under which tables show it."""
+
+    cell: Cell
+    key: str
+    method: str
+    corruption: str
+    budget: str
+
+    @property
+    def clean_size(self) -> int:
+        """Examples in the clean set."""
+        return self.cell.clean_size
+
+    @property
+    def seed(self) -> int:
+        """The seed of the cell."""
+        return self.cell.seed
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that come with the package."""
+    folder = resources.files("reweightbench.benchmark") / "suites"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of that name, or of a TOML file at that path."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"no suite file '{name}'; give a TOML file or one of {', '.join(suite_names())}")
+        text = path.read_text()
+    elif name in suite_names():
+        text = (resources.files("reweightbench.benchmark") / "suites" / f"{name}.toml").read_text()
+    else:
+        raise UsageError(
+            f"unknown suite '{name}'{suggest(name, suite_names())}; 'reweightbench list suites' shows all, "
+            "a file of your own ends in .toml"
+        )
+    return parse_suite(text, name)
+
+
+def parse_suite(text: str, source: str) -> Suite:
+    """The suite of a TOML text; raises UsageError with the dotted path of what is wrong."""
+    try:
+        return Suite.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"suite '{source}' is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown key{suggest(str(first['loc'][-1]), _keys_beside(first['loc']))}"
+        raise UsageError(f"suite '{source}': {path + ': ' if path else ''}{message}") from None
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where an unknown one stands."""
+    tables: dict[str, type[Frozen]] = {"corruptions": Corruption, "budgets": NamedBudget, "numerics": Numerics}
+    table = tables.get(str(location[0]), Suite) if len(location) > 1 else Suite
+    return list(table.model_fields)
+
+
+def plan_cells(suite: Suite, variant: str, device: Device) -> list[Planned]:
+    """All cells of the suite on one variant of its dataset and one device class."""
+    dataset = _spec(DATASETS, suite.dataset)
+    model = _spec(ARCHITECTURES, suite.model)
+    axes = product(suite.corruptions, suite.clean_sizes, suite.budgets, suite.methods, suite.seeds)
+    return [
+        _planned(
+            Cell(
+                dataset=dataset,
+                variant=variant,
+                imbalance=corruption.imbalance and _spec(IMBALANCES, corruption.imbalance),
+                noise=corruption.noise and _spec(NOISES, corruption.noise),
+                validation_fraction=suite.validation_fraction,
+                clean_size=clean_size,
+                model=model,
+                method=_spec(METHODS, method),
+                budget=budget.for_method(method),
+                numerics=suite.numerics,
+                device=device,
+                seed=seed,
+            ),
+            corruption,
+            budget,
+        )
+        for corruption, clean_size, budget, method, seed in axes
+    ]
+
+
+def select(suite: Suite, methods: Collection[str] | None, seeds: Collection[int] | None) -> Suite:
+    """The suite with other methods or seeds."""
+    changes: dict[str, tuple[str, ...] | tuple[int, ...]] = {}
+    if methods:
+        changes["methods"] = tuple(methods)
+    if seeds:
+        changes["seeds"] = tuple(seeds)
+    return suite.model_copy(update=changes)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of a list such as `0-2,7`."""
+    return sorted({seed for part in text.split(",") for seed in _seed_range(part.strip(), text)})
+
+
+def _seed_range(part: str, text: str) -> Iterator[int]:
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        raise UsageError(f"seeds '{text}': '{part}' is neither a number nor a range; write for example 0-4 or 0,2,7")
+    yield from range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def _spec(registry: Registry, label: str) -> Spec:  # type: ignore[type-arg]
+    return registry.spec(registry.create(label))
+
+
+def _planned(cell: Cell, corruption: Corruption, budget: NamedBudget) -> Planned:
+    return Planned(cell, cell.key, METHODS.label(cell.method), corruption.label, budget.name)

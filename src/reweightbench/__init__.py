@@ -1,0 +1,3 @@
+"""Benchmark of example reweighting under label noise and class imbalance."""
+
+__version__ = "0.1.0"
