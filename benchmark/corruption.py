@@ -56,13 +56,14 @@ class Corrupted:
     @property
     def is_mislabelled(self) -> NDArray[np.bool_]:
         """Which targets `(n,)` differ from the true ones."""
-        return self.targets != self.true_targets
+        differs: NDArray[np.bool_] = self.targets != self.true_targets
+        return differs
 
     def transitions(self, classes: int) -> Counts:
         """Counts `(c, c)` of true target (row) against target (column)."""
-        return np.bincount(
-            self.true_targets * classes + self.targets, minlength=classes * classes
-        ).reshape(classes, classes)
+        return np.bincount(self.true_targets * classes + self.targets, minlength=classes * classes).reshape(
+            classes, classes
+        )
 
 
 def corrupt(

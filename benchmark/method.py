@@ -46,11 +46,12 @@ class Method:
 
     Fields are hyperparameters with the paper's defaults, checked in `__post_init__` by raising ValueError.
     State that changes during training is a `field(init=False)`. Raise `version` when a change to the file
-    changes results.
+    changes results. `is_control` marks the rows that show what a method gains beyond its extra data.
     """
 
     paper: ClassVar[str]
     needs: ClassVar[frozenset[Need]] = frozenset()
+    is_control: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     def stages(self) -> tuple[Stage, ...]:

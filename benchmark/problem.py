@@ -78,4 +78,6 @@ class Problem:
 
     def _require(self, need: Need) -> None:
         if need not in self.needs:
-            raise UndeclaredNeedError(f"the method reads {need!r}; declare it: needs = frozenset({{{need!r}}})")
+            raise UndeclaredNeedError(
+                f"the method reads {need!r}; declare it: needs = frozenset({{{need!r}}})"
+            )

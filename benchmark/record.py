@@ -1,12 +1,12 @@
 """The record of a cell: what was run, what came out, and what it cost."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from reweightbench.benchmark.cell import Cell
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Status = Literal["ok", "error", "timeout", "crashed", "oom", "nonfinite"]
 

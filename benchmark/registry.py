@@ -71,7 +71,9 @@ class Registry(Generic[C]):
             return names
         names = self._add(module)
         if not names:
-            raise UsageError(f"'{path}' defines no {self.kind}; derive a class from {self._base.__qualname__}")
+            raise UsageError(
+                f"'{path}' defines no {self.kind}; derive a class from {self._base.__qualname__}"
+            )
         self._versions.update(dict.fromkeys(names, digest))
         return names
 
@@ -114,7 +116,8 @@ class Registry(Generic[C]):
         cls = type(component)
         name = snake_case(cls.__name__)
         options = {key: getattr(component, key) for key in _options(cls)}
-        return Spec(name=name, options=options, version=self._versions.get(name, str(getattr(cls, "version"))))  # noqa: B009
+        version = self._versions.get(name) or str(getattr(cls, "version", 1))
+        return Spec(name=name, options=options, version=version)
 
     def restore(self, spec: Spec) -> C:
         """The component of a spec; raises UsageError where this installation has another version of it."""
@@ -146,12 +149,18 @@ class Registry(Generic[C]):
         """Register the concrete classes that the module defines itself."""
         names = []
         for _, cls in inspect.getmembers(module, inspect.isclass):
-            if cls.__module__ != module.__name__ or not issubclass(cls, self._base) or inspect.isabstract(cls):
+            if (
+                cls.__module__ != module.__name__
+                or not issubclass(cls, self._base)
+                or inspect.isabstract(cls)
+            ):
                 continue
             name = snake_case(cls.__name__)
             if name in self._classes:
                 files = inspect.getfile(self._classes[name]), inspect.getfile(cls)
-                raise UsageError(f"two {self.kind}s are named '{name}': {files[0]} and {files[1]}; rename one")
+                raise UsageError(
+                    f"two {self.kind}s are named '{name}': {files[0]} and {files[1]}; rename one"
+                )
             self._classes[name] = cls
             names.append(name)
         return names
@@ -169,14 +178,19 @@ def split_labels(text: str) -> list[str]:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; it has {', '.join(known) or 'none'}" if known else ""
+    return (
+        f"; did you mean '{close[0]}'?"
+        if close
+        else f"; it has {', '.join(known) or 'none'}"
+        if known
+        else ""
+    )
 
 
 def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@cache
 def _options(cls: type) -> dict[str, Any]:
     """Types of the fields that `__init__` takes."""
     hints = get_type_hints(cls)

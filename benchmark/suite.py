@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -43,7 +43,7 @@ class NamedBudget(Budget):
     """A budget of the suite; `learning_rates` holds, by method label, what differs from `learning_rate`."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    learning_rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+    learning_rates: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(default_factory=dict)]
 
     def for_method(self, label: str) -> Budget:
         """The budget as a cell holds it."""
@@ -79,7 +79,9 @@ class Suite(Frozen):
         for budget in self.budgets:
             strangers = set(budget.learning_rates) - set(self.methods)
             if strangers:
-                raise ValueError(f"budget {budget.name!r} sets a learning rate for {min(strangers)!r}, not a method of the suite")
+                raise ValueError(
+                    f"budget {budget.name!r} sets a learning rate for {min(strangers)!r}, not a method of the suite"
+                )
         return self
 
 
@@ -107,7 +109,9 @@ class Planned:
 def suite_names() -> list[str]:
     """Names of the suites that come with the package."""
     folder = resources.files("reweightbench.benchmark") / "suites"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
 
 
 def load_suite(name: str) -> Suite:
@@ -144,37 +148,50 @@ def parse_suite(text: str, source: str) -> Suite:
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys allowed where an unknown one stands."""
-    tables: dict[str, type[Frozen]] = {"corruptions": Corruption, "budgets": NamedBudget, "numerics": Numerics}
+    tables: dict[str, type[Frozen]] = {
+        "corruptions": Corruption,
+        "budgets": NamedBudget,
+        "numerics": Numerics,
+    }
     table = tables.get(str(location[0]), Suite) if len(location) > 1 else Suite
     return list(table.model_fields)
 
 
 def plan_cells(suite: Suite, variant: str, device: Device) -> list[Planned]:
     """All cells of the suite on one variant of its dataset and one device class."""
-    dataset = _spec(DATASETS, suite.dataset)
-    model = _spec(ARCHITECTURES, suite.model)
-    axes = product(suite.corruptions, suite.clean_sizes, suite.budgets, suite.methods, suite.seeds)
-    return [
-        _planned(
-            Cell(
-                dataset=dataset,
-                variant=variant,
-                imbalance=corruption.imbalance and _spec(IMBALANCES, corruption.imbalance),
-                noise=corruption.noise and _spec(NOISES, corruption.noise),
-                validation_fraction=suite.validation_fraction,
-                clean_size=clean_size,
-                model=model,
-                method=_spec(METHODS, method),
-                budget=budget.for_method(method),
-                numerics=suite.numerics,
-                device=device,
-                seed=seed,
-            ),
-            corruption,
-            budget,
+    dataset, model = _spec(DATASETS, suite.dataset), _spec(ARCHITECTURES, suite.model)
+    methods = [_spec(METHODS, label) for label in suite.methods]
+    corruptions = [
+        (
+            corruption.label,
+            _spec(IMBALANCES, corruption.imbalance) if corruption.imbalance else None,
+            _spec(NOISES, corruption.noise) if corruption.noise else None,
         )
-        for corruption, clean_size, budget, method, seed in axes
+        for corruption in suite.corruptions
     ]
+    planned = []
+    for (corruption, imbalance, noise), clean_size, budget in product(
+        corruptions, suite.clean_sizes, suite.budgets
+    ):
+        for method in methods:
+            label = METHODS.label(method)
+            settings = {
+                "dataset": dataset,
+                "variant": variant,
+                "imbalance": imbalance,
+                "noise": noise,
+                "validation_fraction": suite.validation_fraction,
+                "clean_size": clean_size,
+                "model": model,
+                "method": method,
+                "budget": budget.for_method(label),
+                "numerics": suite.numerics,
+                "device": device,
+            }
+            for seed in suite.seeds:
+                cell = Cell.model_validate(settings | {"seed": seed})
+                planned.append(Planned(cell, cell.key, label, corruption, budget.name))
+    return planned
 
 
 def select(suite: Suite, methods: Collection[str] | None, seeds: Collection[int] | None) -> Suite:
@@ -195,13 +212,11 @@ def parse_seeds(text: str) -> list[int]:
 def _seed_range(part: str, text: str) -> Iterator[int]:
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
     if match is None or int(match[2] or match[1]) < int(match[1]):
-        raise UsageError(f"seeds '{text}': '{part}' is neither a number nor a range; write for example 0-4 or 0,2,7")
+        raise UsageError(
+            f"seeds '{text}': '{part}' is neither a number nor a range; write for example 0-4 or 0,2,7"
+        )
     yield from range(int(match[1]), int(match[2] or match[1]) + 1)
 
 
-def _spec(registry: Registry, label: str) -> Spec:  # type: ignore[type-arg]
+def _spec(registry: Registry[Any], label: str) -> Spec:
     return registry.spec(registry.create(label))
-
-
-def _planned(cell: Cell, corruption: Corruption, budget: NamedBudget) -> Planned:
-    return Planned(cell, cell.key, METHODS.label(cell.method), corruption.label, budget.name)

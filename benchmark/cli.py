@@ -1,0 +1,218 @@
+"""The command line: every user mistake is one line, and the exit code is 0 only if all is well."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reweightbench import __version__
+from reweightbench.benchmark import actions
+from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.grid import Workers
+from reweightbench.benchmark.registry import (
+    ARCHITECTURES,
+    DATASETS,
+    IMBALANCES,
+    METHODS,
+    NOISES,
+    Registry,
+    split_labels,
+)
+from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.suite import Suite, load_suite, parse_seeds, select
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+KINDS = ("methods", "datasets", "imbalances", "noises", "models", "suites")
+
+
+class Commands(click.Group):
+    """Turns errors a user can mend into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            click.echo(f"error: {error.strerror}: '{error.filename}'; what is finished is kept", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("stopped; finished cells are kept, the same command goes on from there", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
+def main() -> None:
+    """Benchmark of example reweighting under label noise and class imbalance."""
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+data_options = options(
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        default=Path("data"),
+        envvar="REWEIGHTBENCH_DATA",
+        show_envvar=True,
+        help="Where downloaded datasets lie.",
+    ),
+    click.option(
+        "--allow-subset", is_flag=True, help="Accept an incomplete dataset; its results are marked."
+    ),
+)
+results_option = click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of results folders."
+)
+selection_options = options(
+    click.option("--methods", help="Only these: labels, or paths of your own Python files, comma-separated."),
+    click.option("--seeds", help="Only these, for example 0-4 or 0,2,7."),
+)
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+def list_components(kind: str | None) -> None:
+    """What the suite knows: methods, datasets, models, corruptions, suites."""
+    registries: dict[str, Registry[Any]] = {
+        "methods": METHODS,
+        "datasets": DATASETS,
+        "imbalances": IMBALANCES,
+        "noises": NOISES,
+        "models": ARCHITECTURES,
+    }
+    for name in [kind] if kind else KINDS:
+        click.secho(name, bold=True)
+        lines = actions.describe_suites() if name == "suites" else actions.describe(registries[name])
+        click.echo("".join(f"  {line}\n" for line in lines))
+
+
+@main.command()
+@click.argument("datasets", nargs=-1, required=True)
+@data_options
+def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> None:
+    """Fetch and verify data once; afterwards everything works offline."""
+    for label in datasets:
+        for line in actions.prepare(label, Sources(data_dir=data_dir, allow_subset=allow_subset)):
+            click.echo(line)
+
+
+@main.command()
+@click.argument("suite")
+@results_option
+@data_options
+@selection_options
+@click.option("--jobs", type=click.IntRange(1), help="Cells at a time  [default: cores / threads of a cell].")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option("--weights", help="Pretrained weights: a file, or 'none' to train from scratch.")
+@click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a cell is given up."
+)
+@click.option("--dry-run", is_flag=True, help="Check the suite and count its cells.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def run(
+    suite: str,
+    results: Path,
+    data_dir: Path,
+    allow_subset: bool,
+    methods: str | None,
+    seeds: str | None,
+    jobs: int | None,
+    device: str,
+    weights: str | None,
+    retry_failed: bool,
+    timeout: float | None,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Run the cells of SUITE (a name or a TOML file) that have no record yet."""
+    chosen, files = _select(suite, methods, seeds)
+    sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
+    chosen, sources = actions.with_weights(chosen, sources, weights)
+    if dry_run:
+        for line in actions.dry_run(chosen, sources, actions.resolve_device(device)):
+            click.echo(line)
+        return
+    most = max(1, len(os.sched_getaffinity(0)) // chosen.numerics.threads)
+    failed = actions.run(
+        chosen,
+        ResultsFolder(results / chosen.name),
+        sources,
+        actions.resolve_device(device),
+        workers=Workers(jobs=min(jobs or most, most), timeout=timeout),
+        retry_failed=retry_failed,
+        quiet=quiet,
+    )
+    sys.exit(1 if failed else 0)
+
+
+@main.command()
+@click.argument("suite")
+@results_option
+@selection_options
+def status(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
+    """Done, failed and missing cells of SUITE."""
+    chosen, _ = _select(suite, methods, seeds)
+    for line in actions.status(chosen, results / chosen.name):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("suite")
+@results_option
+@selection_options
+@click.option("--allow-partial", is_flag=True, help="Report although cells are missing; every page says so.")
+@click.option("--allow-mixed", is_flag=True, help="Report although records come from different environments.")
+def report(
+    suite: str,
+    results: Path,
+    methods: str | None,
+    seeds: str | None,
+    allow_partial: bool,
+    allow_mixed: bool,
+) -> None:
+    """Tables (Markdown, CSV, LaTeX) and plots of SUITE."""
+    chosen, _ = _select(suite, methods, seeds)
+    click.echo(actions.report(chosen, results / chosen.name, allow_partial, allow_mixed))
+
+
+@main.command()
+@click.argument("suite")
+@results_option
+@selection_options
+@click.option("--into", type=click.Path(path_type=Path), default=Path("results"), help="Where to publish.")
+def publish(suite: str, results: Path, methods: str | None, seeds: str | None, into: Path) -> None:
+    """Copy complete records of SUITE and their report, ready to commit."""
+    chosen, _ = _select(suite, methods, seeds)
+    click.echo(actions.publish(chosen, results / chosen.name, into / chosen.name))
+
+
+def _select(name: str, methods: str | None, seeds: str | None) -> tuple[Suite, tuple[Path, ...]]:
+    """The suite with the chosen methods and seeds, and the files of the user's own methods."""
+    labels: list[str] = []
+    files: list[Path] = []
+    for part in split_labels(methods or ""):
+        if part.endswith(".py"):
+            files.append(Path(part).resolve())
+            labels += METHODS.add_file(files[-1])
+        else:
+            labels.append(METHODS.label(METHODS.spec(METHODS.create(part))))
+    suite = load_suite(name)
+    return select(suite, labels, parse_seeds(seeds) if seeds else None), tuple(files)

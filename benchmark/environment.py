@@ -1,0 +1,57 @@
+"""Where a run takes place: versions, hardware, memory."""
+
+import platform
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from reweightbench import __version__
+from reweightbench.benchmark.record import Environment
+
+
+@cache
+def describe_environment() -> Environment:
+    """The environment of this process."""
+    return Environment(
+        suite_version=__version__,
+        git_commit=_git_commit(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        platform=platform.system(),
+        processor=_processor(),
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    )
+
+
+def peak_memory(device: str) -> int:
+    """Peak bytes: of the device's allocator on CUDA, of this process's resident memory on CPU."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(field: str) -> int:
+    # The kernel's own counter of this process: getrusage would inherit the parent's peak.
+    status = Path("/proc/self/status")
+    match = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(match[1]) * 1024 if match else 0
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout this code runs from, `+` behind it if files differ; None outside one."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    match = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return match[1].strip() if match else platform.processor() or platform.machine()

@@ -1,0 +1,109 @@
+"""Running the cells of a grid in worker processes, one fresh process per cell."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, TimeoutError
+from dataclasses import dataclass
+from functools import partial
+from queue import Queue
+
+from pebble import ProcessExpired, ProcessPool
+
+from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.environment import describe_environment
+from reweightbench.benchmark.errors import NonFiniteLossError
+from reweightbench.benchmark.record import Record, Status
+from reweightbench.benchmark.run import Outcome, run_outcome
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How cells are run: processes at a time, and seconds after which a cell is given up."""
+
+    jobs: int
+    timeout: float | None = None
+
+
+def run_cells(
+    cells: Sequence[Cell], sources: Sources, workers: Workers, finish: Callable[[Outcome], None]
+) -> None:
+    """Run every cell and hand each outcome to `finish`, in the order they end.
+
+    A cell that raises, hangs, or kills its process becomes an outcome with that status and costs only
+    itself. On KeyboardInterrupt, or if `finish` raises, running cells are stopped and the error is passed on.
+    """
+    if not cells:
+        return
+    pool = ProcessPool(
+        max_workers=workers.jobs,
+        max_tasks=1,
+        initializer=_start_worker,
+        context=_prepared_context(max(cell.numerics.threads for cell in cells)),
+    )
+    try:
+        ended: Queue[tuple[Cell, Future[Outcome]]] = Queue()
+        for cell in cells:
+            future = pool.schedule(run_outcome, args=(cell, sources), timeout=workers.timeout)
+            future.add_done_callback(partial(_put, ended, cell))
+        for _ in cells:
+            finish(_outcome(*ended.get()))
+        pool.close()
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
+
+
+def _put(ended: "Queue[tuple[Cell, Future[Outcome]]]", cell: Cell, future: "Future[Outcome]") -> None:
+    ended.put((cell, future))
+
+
+def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
+    """What a future holds, or the failure as a record."""
+    try:
+        return future.result()
+    except TimeoutError:
+        return _failure(cell, "timeout", "the cell ran longer than --timeout")
+    except ProcessExpired as error:
+        code = error.exitcode or 0
+        reason = (
+            f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
+        )
+        return _failure(cell, "crashed", reason)
+    except NonFiniteLossError as error:
+        return _failure(cell, "nonfinite", str(error))
+    except MemoryError as error:
+        return _failure(cell, "oom", str(error) or "out of memory")
+    except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
+        status: Status = "oom" if type(error).__name__ == "OutOfMemoryError" else "error"
+        return _failure(cell, status, f"{type(error).__name__}: {error}")
+
+
+def _failure(cell: Cell, status: Status, reason: str) -> Outcome:
+    record = Record(
+        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
+    )
+    return Outcome(record, {})
+
+
+def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext:
+    """A fork server with the libraries loaded, so that a new process starts within milliseconds."""
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    context = multiprocessing.get_context("forkserver")
+    packages = ("reweightbench.methods", "reweightbench.datasets")
+    shipped = [name for name in sys.modules if name.startswith(packages)]
+    context.set_forkserver_preload(["reweightbench.benchmark.run", "sklearn.datasets", *shipped])
+    return context
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,121 @@
+"""A results folder: one record per cell, written so that a crash at any moment loses nothing.
+
+<folder>/manifest.json       suite, dataset variant, fingerprint and device class
+<folder>/records/<key>.json  the record; its presence says that the cell is finished
+<folder>/records/<key>.npz   ids of the split and the test predictions
+"""
+
+import io
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from reweightbench.benchmark.cell import Frozen
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.record import SCHEMA_VERSION, Record
+from reweightbench.benchmark.run import Outcome
+
+RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
+
+
+class Manifest(Frozen):
+    """What a results folder holds; cells of anything else are refused."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    variant: str
+    fingerprint: str
+    device: Literal["cpu", "cuda"]
+
+
+class ResultsFolder:
+    """The records of one suite on one variant of its data and one device class."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._records = path / "records"
+        self._manifest = path / "manifest.json"
+
+    def claim(self, manifest: Manifest) -> None:
+        """Make the folder hold `manifest`; raises UsageError where it holds another one."""
+        if not self._manifest.exists():
+            self._records.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._manifest, manifest.model_dump_json(indent=1).encode())
+            return
+        held = self.manifest()
+        for field in Manifest.model_fields:
+            if getattr(held, field) != getattr(manifest, field):
+                raise UsageError(
+                    f"'{self.path}' holds results with {field} '{getattr(held, field)}', "
+                    f"not '{getattr(manifest, field)}'; choose another folder with --results"
+                )
+
+    def manifest(self) -> Manifest:
+        """What the folder holds."""
+        if not self._manifest.is_file():
+            raise UsageError(f"no results in '{self.path}'; start with 'reweightbench run'")
+        try:
+            return Manifest.model_validate_json(self._manifest.read_bytes())
+        except ValidationError:
+            raise UsageError(
+                f"'{self._manifest}' does not parse; remove it and run the suite again, records are kept"
+            ) from None
+
+    def read(self, warn: Callable[[str], None]) -> dict[str, Record]:
+        """All records by key. A file that does not parse is moved aside and named through `warn`."""
+        return {record.key: record for record in self._parse(warn)}
+
+    def write(self, outcome: Outcome) -> None:
+        """Write a record and its arrays, the record last."""
+        name = outcome.record.key
+        if outcome.arrays:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, allow_pickle=False, **outcome.arrays)
+            write_atomically(self._records / f"{name}.npz", buffer.getvalue())
+        write_atomically(self._records / f"{name}.json", outcome.record.model_dump_json().encode() + b"\n")
+
+    def files(self, key: str) -> Iterator[Path]:
+        """The files of one record."""
+        return (
+            path for path in (self._records / f"{key}.json", self._records / f"{key}.npz") if path.exists()
+        )
+
+    def _parse(self, warn: Callable[[str], None]) -> Iterator[Record]:
+        for path in sorted(self._records.glob("*.json")):
+            if not RECORD_NAME.fullmatch(path.name):
+                continue
+            try:
+                record = Record.model_validate_json(path.read_bytes())
+                problem = "" if record.key == record.cell.key == path.stem else "its key is not its cell's"
+            except ValidationError as error:
+                problem = f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
+            if problem:
+                aside = path.with_suffix(".json.unreadable")
+                path.replace(aside)
+                warn(
+                    f"record '{path}' is unreadable ({problem}); moved to '{aside.name}', the cell will run again"
+                )
+            else:
+                yield record
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is whole or absent, also if the process or the machine stops midway."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,202 @@
+"""The one training loop: every method goes through it, and it asks no method's name."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from reweightbench.benchmark.augmentation import augment, normalise
+from reweightbench.benchmark.cell import Budget
+from reweightbench.benchmark.dataset import AugmentationName
+from reweightbench.benchmark.epoch import Epoch, EpochStatistics
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.method import Method, PoolName, Stage, Step
+from reweightbench.benchmark.models import Classifier, seeded
+from reweightbench.benchmark.problem import Batch, Problem
+
+STEP_MILESTONES = (0.5, 0.75)
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The training examples followed by the clean set, on the device.
+
+    `images` `(n + m, ch, h, w)` uint8, `targets` `(n + m,)`, `is_mislabelled` `(n,)`.
+    """
+
+    images: Tensor
+    targets: Tensor
+    is_mislabelled: Tensor
+
+    def pool(self, name: PoolName) -> Tensor:
+        """Places of the examples in a pool."""
+        training, total = len(self.is_mislabelled), len(self.targets)
+        first = training if name == "clean" else 0
+        return torch.arange(first, training if name == "train" else total)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How stored images become the model's inputs."""
+
+    mean: Tensor
+    std: Tensor
+    augmentation: AugmentationName
+    memory_format: torch.memory_format
+
+    def make_batch(self, examples: Examples, index: Tensor, generator: torch.Generator) -> Batch:
+        """The examples at `index` `(b,)`, augmented from `generator`."""
+        index = index.to(examples.images.device)
+        images = augment(examples.images[index], self.augmentation, self.mean, self.std, generator)
+        return Batch(index, images.contiguous(memory_format=self.memory_format), examples.targets[index])
+
+    @torch.no_grad()
+    def predict(self, model: Classifier, method: Method, images: Tensor) -> Tensor:
+        """Class probabilities `(n, c)` in float64 of uint8 images, as the method evaluates them."""
+        model.eval()
+        parts = []
+        for part in images.split(EVALUATION_BATCH):
+            batch = normalise(part, self.mean, self.std).contiguous(memory_format=self.memory_format)
+            parts.append(method.adjust_logits(model(batch)).double().softmax(-1))
+        return torch.cat(parts).cpu()
+
+
+class Order:
+    """An endless sequence of permutations of a pool, cut into batches of equal size."""
+
+    def __init__(self, pool: Tensor, generator: torch.Generator) -> None:
+        self._pool = pool
+        self._generator = generator
+        self._rest = torch.empty(0, dtype=torch.int64)
+
+    def take(self, count: int, weights: Tensor | None = None) -> Tensor:
+        """The next `count` places, or as many draws with replacement by `weights` over the pool."""
+        if weights is not None:
+            if len(weights) != len(self._pool):
+                raise ValueError(f"{len(weights)} sampling weights for a pool of {len(self._pool)} examples")
+            draws = torch.multinomial(weights.cpu(), count, replacement=True, generator=self._generator)
+            return self._pool[draws]
+        while len(self._rest) < count:
+            permutation = torch.randperm(len(self._pool), generator=self._generator)
+            self._rest = torch.cat([self._rest, self._pool[permutation]])
+        taken, self._rest = self._rest[:count], self._rest[count:]
+        return taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training run; `problem.model` is trained in place."""
+
+    method: Method
+    problem: Problem
+    examples: Examples
+    inputs: Inputs
+    budget: Budget
+    order_stream: torch.Generator
+    augmentation_stream: torch.Generator
+    head_seed: int
+
+    def run(self) -> Iterator[Epoch]:
+        """Train, one epoch per item; whoever iterates evaluates in between.
+
+        An epoch is ceil(n / batch size) steps of whole batches, n the number of training examples: the same
+        number of steps for every method, whatever pool it draws from.
+        """
+        steps = math.ceil(len(self.examples.is_mislabelled) / self.budget.batch_size)
+        first = 0
+        for stage, epochs in divide_epochs(self.method.stages(), self.budget.epochs):
+            optimizer = self._start_stage(stage)
+            order = Order(self.examples.pool(stage.pool), self.order_stream)
+            for epoch in range(epochs):
+                progress = [(epoch * steps + step) / (epochs * steps) for step in range(steps)]
+                rates = [learning_rate(self.budget, value) for value in progress]
+                yield self._run_epoch(first + epoch, stage, optimizer, order, rates)
+            first += epochs
+
+    def _run_epoch(
+        self, number: int, stage: Stage, optimizer: torch.optim.Optimizer, order: Order, rates: list[float]
+    ) -> Epoch:
+        """One epoch with a step per learning rate."""
+        started = time.perf_counter()
+        model, size = self.problem.model, self.budget.batch_size
+        model.train()
+        model.body.train(stage.trainable == "all")
+        self.method.start_epoch(number)
+        draws = order.take(len(rates) * size, self.method.sampling_weights(number))
+        statistics = EpochStatistics(self.examples.is_mislabelled, has_explicit_weights(self.method))
+        for rate, index in zip(rates, draws.split(size), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            batch = self.inputs.make_batch(self.examples, index, self.augmentation_stream)
+            statistics.add(batch, *self._take_step(optimizer, batch, number, rate))
+        if self.examples.images.is_cuda:
+            torch.cuda.synchronize()
+        return statistics.summary(number, time.perf_counter() - started, rates[-1])
+
+    def _take_step(
+        self, optimizer: torch.optim.Optimizer, batch: Batch, epoch: int, rate: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One update that minimises mean(weights * losses); returns losses, logits and weights."""
+        features = self.problem.model.features(batch.inputs)
+        logits = self.problem.model.head(features)
+        losses = self.method.example_losses(logits, batch)
+        step = Step(epoch, batch, logits.detach(), features.detach(), losses.detach(), rate)
+        weights = self.method.example_weights(step)
+        optimizer.zero_grad()
+        (weights * losses).mean().backward()
+        optimizer.step()
+        return step.losses, step.logits, weights
+
+    def _start_stage(self, stage: Stage) -> torch.optim.Optimizer:
+        """Put the model into the stage's form and make a new optimizer for it."""
+        model = self.problem.model
+        if stage.reset_head:
+            seeded(self.head_seed, lambda: model.head.apply(_reset))
+        model.requires_grad_(stage.trainable == "all")
+        model.head.requires_grad_(True)
+        return torch.optim.SGD(
+            [parameter for parameter in model.parameters() if parameter.requires_grad],
+            lr=self.budget.learning_rate,
+            momentum=self.budget.momentum,
+            nesterov=self.budget.nesterov,
+            weight_decay=self.budget.weight_decay,
+        )
+
+
+def has_explicit_weights(method: Method) -> bool:
+    """Whether the method defines weights of its own."""
+    return type(method).example_weights is not Method.example_weights
+
+
+def learning_rate(budget: Budget, progress: float) -> float:
+    """The rate after the fraction `progress` of a stage; `step` divides by 10 at one half and three quarters."""
+    if budget.schedule == "cosine":
+        return budget.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+    if budget.schedule == "step":
+        return budget.learning_rate * math.prod(0.1 for milestone in STEP_MILESTONES if progress >= milestone)
+    return budget.learning_rate
+
+
+def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
+    """Whole epochs per stage, by rounding where each ends; raises UsageError where one gets none."""
+    ends, total = [0], 0.0
+    for stage in stages:
+        total += stage.share
+        ends.append(round(total * epochs))
+    lengths = [end - start for start, end in pairwise(ends)]
+    if min(lengths) < 1 or ends[-1] != epochs:
+        raise UsageError(
+            f"{epochs} epochs cannot be divided into stages with shares "
+            f"{', '.join(f'{stage.share:g}' for stage in stages)}; give the budget more epochs"
+        )
+    return list(zip(stages, lengths, strict=True))
+
+
+def _reset(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        module.reset_parameters()

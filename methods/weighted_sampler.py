@@ -1,0 +1,27 @@
+"""Sampling each class equally often."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.problem import Need, Problem
+
+
+@dataclass
+class WeightedSampler(Method):
+    """Examples are drawn with replacement, with probability proportional to 1 / n_y; all weigh 1."""
+
+    paper: ClassVar[str] = (
+        "folklore; class-balanced sampling, Kang et al. 2020, Decoupling, equation 1 with q = 0"
+    )
+    needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})
+
+    _weights: Tensor = field(init=False, repr=False)
+
+    def prepare(self, problem: Problem) -> None:
+        self._weights = 1 / problem.class_counts[problem.targets]
+
+    def sampling_weights(self, epoch: int) -> Tensor:
+        return self._weights
