@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from reweightbench.benchmark.architectures import choose_weights
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
-from reweightbench.benchmark.material import gather
+from reweightbench.benchmark.material import check_needs, gather
+from reweightbench.benchmark.architectures import choose_weights
 from reweightbench.benchmark.record import Record
-from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, Registry
+from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Registry
 from reweightbench.benchmark.report import write_report
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome
@@ -167,9 +167,10 @@ def _plan(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned]
     """The cells on the data at hand; raises UsageError if a corruption of any of them cannot be made."""
     data = DATASETS.create(suite.dataset).load(sources)
     planned = plan_cells(suite, data.variant, device)
-    settings = {(plan.corruption, plan.clean_size, plan.seed): plan.cell for plan in planned}
-    for cell in settings.values():
+    for cell in {(plan.corruption, plan.clean_size, plan.seed): plan.cell for plan in planned}.values():
         gather(cell, data)
+    for cell in {(plan.method, plan.clean_size): plan.cell for plan in planned}.values():
+        check_needs(cell, METHODS.restore(cell.method))
     return planned, data
 
 

@@ -98,9 +98,9 @@ def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     context = multiprocessing.get_context("forkserver")
-    packages = ("reweightbench.methods", "reweightbench.datasets")
-    shipped = [name for name in sys.modules if name.startswith(packages)]
-    context.set_forkserver_preload(["reweightbench.benchmark.run", "sklearn.datasets", *shipped])
+    # A worker imports the main module again; what that imports from here should be there already.
+    loaded = [name for name in sys.modules if name.startswith("reweightbench.")]
+    context.set_forkserver_preload(["reweightbench.benchmark.preload", *loaded])
     return context
 
 

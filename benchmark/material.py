@@ -11,6 +11,7 @@ from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.corruption import Corrupted, corrupt
 from reweightbench.benchmark.dataset import Dataset, ImageData
 from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.registry import DATASETS, IMBALANCES, NOISES
 from reweightbench.benchmark.splits import Split, split
 
@@ -61,3 +62,16 @@ def gather(cell: Cell, data: ImageData) -> Material:
         cell.seed,
     )
     return Material(dataset, data, parts, corrupted)
+
+
+def check_needs(cell: Cell, method: Method) -> None:
+    """Raise UsageError where the method trains on a clean set that it does not declare or the cell lacks."""
+    uses_clean = any("clean" in stage.pool for stage in method.stages())
+    if uses_clean and "clean_set" not in method.needs:
+        raise UsageError(
+            f"method '{cell.method.name}' trains on the clean set without 'clean_set' in its needs"
+        )
+    if "clean_set" in method.needs and cell.clean_size == 0:
+        raise UsageError(
+            f"method '{cell.method.name}' needs a clean set; leave the method or the clean size 0 out"
+        )

@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from reweightbench.benchmark.dataset import Sources
 
 T = TypeVar("T")
 
@@ -41,12 +42,22 @@ class Architecture(ABC):
     def build_body(self, channels: int) -> tuple[nn.Module, int]:
         """The network below the head, and the number of features d it returns."""
 
+    def load_weights(self, body: nn.Module, sources: Sources) -> None:
+        """Put pretrained weights into the body, where the architecture has such an option."""
+
 
 def build_classifier(
-    architecture: Architecture, channels: int, classes: int, body_seed: int, head_seed: int
+    architecture: Architecture,
+    *,
+    channels: int,
+    classes: int,
+    body_seed: int,
+    head_seed: int,
+    sources: Sources,
 ) -> Classifier:
     """A classifier whose body and head each depend on their own seed only."""
     body, width = seeded(body_seed, lambda: architecture.build_body(channels))
+    architecture.load_weights(body, sources)
     return Classifier(body, seeded(head_seed, lambda: nn.Linear(width, classes)))
 
 

@@ -13,8 +13,7 @@ from torch import Tensor
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment, peak_memory
-from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.material import Material, gather
+from reweightbench.benchmark.material import Material, check_needs, gather
 from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.metrics import balanced_accuracy, compute_metrics
 from reweightbench.benchmark.models import Classifier, build_classifier
@@ -49,6 +48,7 @@ def run_outcome(cell: Cell, sources: Sources) -> Outcome:
         METHODS.add_file(path)
     material = gather(cell, DATASETS.restore(cell.dataset).load(sources))
     method = METHODS.restore(cell.method)
+    check_needs(cell, method)
     model = _build_model(cell, method, material, sources)
     evaluations, best_state = [], {}
     best = -1.0
@@ -188,8 +188,6 @@ def _set_numerics(cell: Cell) -> None:
 
 
 def _build_model(cell: Cell, method: Method, material: Material, sources: Sources) -> Classifier:
-    if any("clean" in stage.pool for stage in method.stages()) or "clean_set" in method.needs:
-        _require_clean_set(cell, method)
     scope = cell.dataset.name, cell.seed
     model = method.build_model(
         lambda: build_classifier(
@@ -202,12 +200,3 @@ def _build_model(cell: Cell, method: Method, material: Material, sources: Source
         )
     )
     return model.to(cell.device).to(memory_format=memory_format(cell))
-
-
-def _require_clean_set(cell: Cell, method: Method) -> None:
-    if "clean_set" not in method.needs:
-        raise UsageError(
-            f"method '{cell.method.name}' trains on the clean set without 'clean_set' in its needs"
-        )
-    if cell.clean_size == 0:
-        raise UsageError(f"method '{cell.method.name}' needs a clean set; clean_sizes holds 0")

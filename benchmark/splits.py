@@ -39,9 +39,11 @@ def split(
 ) -> Split:
     """The parts for one seed, stratified by class and never dividing a group.
 
-    `validation_fraction` is of the examples outside the test part. Raises UsageError where the clean set
-    cannot be balanced or does not leave every class a training example.
+    `validation_fraction` is of the examples outside the test part. Raises UsageError where a class is too
+    small for all parts, a group has several classes, or the clean set cannot be balanced or does not leave
+    every class a training example.
     """
+    _check_groups(data)
     everything = np.arange(len(data.targets))
     if data.is_test is not None:
         test = everything[data.is_test]
@@ -56,8 +58,27 @@ def split(
     return Split(test=test, validation=validation, clean=clean, train=train)
 
 
+def _check_groups(data: ImageData) -> None:
+    if data.groups is None:
+        return
+    names, first, member_of = np.unique(data.groups, return_index=True, return_inverse=True)
+    is_other = data.targets != data.targets[first][member_of]
+    if is_other.any():
+        # Parts are filled class by class, which would divide such a group.
+        raise UsageError(
+            f"group {names[member_of[is_other.argmax()]]} has examples of several classes; "
+            "give each group the examples of one class"
+        )
+
+
 def _class_sizes(data: ImageData, ids: Ids, classes: int) -> Ids:
+    """Examples `(c,)` per class; raises UsageError where one has none left."""
     sizes: Ids = np.bincount(data.targets[ids], minlength=classes)
+    if not sizes.all():
+        raise UsageError(
+            f"class {sizes.argmin()} has too few examples or groups for a test, a validation and a training "
+            "part; every class needs one in each"
+        )
     return sizes
 
 

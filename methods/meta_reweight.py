@@ -27,7 +27,7 @@ class MetaReweight(Method):
 
     clean_batch_size: int = 100
 
-    _problem: Problem = field(init=False, repr=False)
+    _problem: Problem = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.clean_batch_size < 1:

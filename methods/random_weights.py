@@ -17,7 +17,7 @@ class RandomWeights(Method):
     paper: ClassVar[str] = "Ren et al. 2018, Learning to Reweight Examples, section 4 (random baseline)"
     is_control: ClassVar[bool] = True
 
-    _generator: torch.Generator = field(init=False, repr=False)
+    _generator: torch.Generator = field(init=False, repr=False, compare=False)
 
     def prepare(self, problem: Problem) -> None:
         self._generator = problem.generator

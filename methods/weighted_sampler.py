@@ -18,7 +18,7 @@ class WeightedSampler(Method):
     )
     needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})
 
-    _weights: Tensor = field(init=False, repr=False)
+    _weights: Tensor = field(init=False, repr=False, compare=False)
 
     def prepare(self, problem: Problem) -> None:
         self._weights = 1 / problem.class_counts[problem.targets]

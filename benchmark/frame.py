@@ -1,0 +1,103 @@
+"""The finished cells of a suite as a pandas frame, one row per cell."""
+
+import math
+
+import pandas as pd
+
+from reweightbench.benchmark.findings import Findings, Finished
+from reweightbench.benchmark.record import Metrics
+from reweightbench.benchmark.registry import METHODS, Spec
+
+REFERENCE = "sgd"
+"""The method to whose training time every other's is a ratio."""
+
+TEST_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
+METRICS = (
+    *TEST_METRICS,
+    *(f"best_{metric}" for metric in TEST_METRICS),
+    "validation_accuracy",
+    "validation_balanced_accuracy",
+    "train_seconds",
+    "total_seconds",
+    "peak_memory_bytes",
+    "overhead_unpaired",
+)
+
+
+def make_frame(findings: Findings) -> pd.DataFrame:
+    """A row per finished cell; `budget`, `corruption` and `method` sort in the order of the plan.
+
+    Metrics without a prefix are of the last epoch, `best_` ones of the epoch that is best on validation.
+    `overhead_unpaired` is training time over that of `sgd` in the same setting and seed, wall-clock taken
+    while other cells ran; NaN where that cell is not there.
+    """
+    reference = {
+        _pairing(finished): finished.cost.train_seconds
+        for finished in findings.finished
+        if finished.planned.method == REFERENCE
+    }
+    frame = pd.DataFrame(
+        _row(finished, reference.get(_pairing(finished), math.nan)) for finished in findings.finished
+    )
+    for column, order in {
+        "budget": findings.budgets,
+        "corruption": findings.corruptions,
+        "method": findings.methods,
+    }.items():
+        frame[column] = pd.Categorical(frame[column], categories=order, ordered=True)
+    return frame
+
+
+def describe_needs(spec: Spec) -> str:
+    """What a method knows beyond the training examples; `unknown` for a method not installed here."""
+    cls = METHODS.classes.get(spec.name)
+    if cls is None:
+        return "unknown"
+    return ", ".join(need.replace("_", " ") for need in sorted(cls.needs)) or "nothing"
+
+
+def is_control(spec: Spec) -> bool:
+    """Whether the method is a control row; one that is not installed here counts as none."""
+    cls = METHODS.classes.get(spec.name)
+    return cls is not None and cls.is_control
+
+
+def _row(finished: Finished, reference_seconds: float) -> dict[str, object]:
+    planned, result, cost = finished.planned, finished.result, finished.cost
+    cell = planned.cell
+    return {
+        "budget": planned.budget,
+        "clean_size": planned.clean_size,
+        "corruption": planned.corruption,
+        "method": planned.method,
+        "seed": planned.seed,
+        "imbalance": cell.imbalance.name if cell.imbalance else "none",
+        "noise": cell.noise.name if cell.noise else "none",
+        "learning_rate": cell.budget.learning_rate,
+        "epochs": cell.budget.epochs,
+        **_metrics(result.last, ""),
+        **_metrics(result.best, "best_"),
+        "validation_accuracy": result.validation_accuracy,
+        "validation_balanced_accuracy": result.validation_balanced_accuracy,
+        "train_seconds": cost.train_seconds,
+        "total_seconds": cost.total_seconds,
+        "peak_memory_bytes": cost.peak_memory_bytes,
+        "overhead_unpaired": cost.train_seconds / reference_seconds if reference_seconds else math.nan,
+        "best_epoch": result.best_epoch,
+        "steps": result.steps,
+        "zero_weight_steps": result.zero_weight_steps,
+        "train_size": result.sizes["train"],
+        "smallest_class": min(result.realised.class_counts),
+        "largest_class": max(result.realised.class_counts),
+        "noise_share": result.realised.noise_share,
+        "key": planned.key,
+    }
+
+
+def _metrics(metrics: Metrics, prefix: str) -> dict[str, float]:
+    return {f"{prefix}{name}": getattr(metrics, name) for name in TEST_METRICS}
+
+
+def _pairing(finished: Finished) -> tuple[str, int, str, int]:
+    planned = finished.planned
+    return planned.budget, planned.clean_size, planned.corruption, planned.seed

@@ -1,0 +1,23 @@
+"""What the fork server loads once, so that every worker starts with it and a cell costs no start-up."""
+
+import warnings
+
+import sklearn.datasets
+import torch
+
+from reweightbench.benchmark import run
+from reweightbench.benchmark.registry import DATASETS, METHODS
+
+__all__ = ["run", "sklearn"]
+
+# Discovery imports every method and dataset.
+assert METHODS.classes
+assert DATASETS.classes
+
+# Both are lazy in torch and take seconds in a process that pays for them alone: optimizers import the
+# compiler, and the first forward-mode pass compiles its rules. No backward pass here: it must not start
+# threads before the fork.
+torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message=".*jit.script.*")
+    torch.func.jvp(lambda value: torch.log_softmax(value, 0), (torch.ones(2),), (torch.ones(2),))

@@ -1,0 +1,61 @@
+"""Methods that fail in each way a cell can end; given to the command line as a user's own file."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reweightbench.benchmark.method import Method, Step
+from reweightbench.benchmark.problem import Problem
+
+
+@dataclass
+class Raises(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise RuntimeError("this method raises")
+
+
+@dataclass
+class Hangs(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        time.sleep(600)
+
+
+@dataclass
+class Exits(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        os._exit(3)
+
+
+@dataclass
+class KillsItself(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass
+class ExhaustsMemory(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise MemoryError
+
+
+@dataclass
+class NotANumber(Method):
+    paper: ClassVar[str] = "none"
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.full_like(step.losses, torch.nan)

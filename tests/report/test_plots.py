@@ -1,0 +1,352 @@
+"""Plots: what they draw against the records, that their text is legible, and what is left out."""
+
+import itertools
+import statistics
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.frame import make_frame
+from reweightbench.benchmark.panels import add_title, make_styles, show_label
+from reweightbench.benchmark.plots import Plot, SavedPlots, list_plots, save_plots
+from reweightbench.benchmark.registry import METHODS
+from reweightbench.benchmark.suite import Corruption
+
+T_3_SEEDS = 4.302653
+KINDS = {"imbalance", "noise", "overhead", "validation", "memorised", "weights", "recall", "confusion"}
+MakeGrid = Callable[..., Any]
+
+
+def findings_of(grid: Any) -> Findings:
+    return Findings(grid.suite, grid.planned, grid.records)
+
+
+def plots_of(grid: Any) -> dict[str, Plot]:
+    findings = findings_of(grid)
+    return {plot.name: plot for plot in list_plots(findings, make_frame(findings))}
+
+
+def drawn_points(axes: Axes) -> dict[tuple[str, str], ErrorbarContainer]:
+    """The error bars of a panel by colour and marker of the method."""
+    return {(bars[0].get_color(), bars[0].get_marker()): bars for bars in axes.containers}
+
+
+@pytest.fixture(scope="module")
+def saved(full_grid: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[SavedPlots, Path]:
+    """All plots of the full grid, on disk."""
+    folder = tmp_path_factory.mktemp("plots")
+    findings = findings_of(full_grid)
+    return save_plots(findings, make_frame(findings), folder), folder
+
+
+def test_every_plot_is_saved(saved: tuple[SavedPlots, Path]) -> None:
+    plots, folder = saved
+    names = {f"{kind}-clean100" for kind in ("imbalance", "noise", "overhead")}
+    names |= {f"{kind}-{budget}-clean100" for kind in KINDS for budget in ("short", "long")}
+    names -= {
+        f"{kind}-{budget}-clean100"
+        for kind in ("imbalance", "noise", "overhead")
+        for budget in ("short", "long")
+    }
+    assert plots.skipped == []
+    assert {plot.name for plot, _ in plots.saved} == names
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{end}" for name in names for end in ("png", "svg")
+    }
+
+
+def test_files_are_pictures(saved: tuple[SavedPlots, Path]) -> None:
+    for _, (png, svg) in saved[0].saved:
+        with Image.open(png) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        assert min(pixels.shape[:2]) > 400
+        assert len(np.unique(pixels.reshape(-1, 3)[::7], axis=0)) > 20
+        assert pixels.std() > 10
+        root = ET.parse(svg).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 20
+        assert "dc:date" not in svg.read_text()
+
+
+def test_settings_of_matplotlib_stay_as_they_were(make_grid: MakeGrid, tmp_path: Path) -> None:
+    findings = findings_of(make_grid(methods=("sgd",), corruptions=(Corruption(),), seeds=(0,)))
+    with mpl.rc_context({"font.size": 33, "figure.dpi": 20, "axes.facecolor": "red"}):
+        before = dict(mpl.rcParams)
+        save_plots(findings, make_frame(findings), tmp_path / "a")
+        assert dict(mpl.rcParams) == before
+    save_plots(findings, make_frame(findings), tmp_path / "b")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def visible_texts(figure: Figure) -> Iterator[Text]:
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip():
+            yield text
+
+
+def assert_legible(figure: Figure) -> None:
+    """No text of the figure overlaps another or leaves the picture."""
+    figure.draw_without_rendering()
+    texts = [
+        text
+        for text in visible_texts(figure)
+        # Tick labels outside the limits are not drawn.
+        if text.axes is None or not _is_hidden_tick(text)
+    ]
+    boxes = np.array([text.get_window_extent().extents for text in texts])
+    width, height = figure.bbox.size
+    for text, (left, bottom, right, top) in zip(texts, boxes, strict=True):
+        assert left > -1, text
+        assert bottom > -1, text
+        assert right < width + 1, text
+        assert top < height + 1, text
+    for (one, first), (other, second) in itertools.combinations(zip(texts, boxes, strict=True), 2):
+        overlap = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+        assert overlap.min() < 1, f"{one} overlaps {other}"
+
+
+def _is_hidden_tick(text: Text) -> bool:
+    assert text.axes is not None
+    for axis, limits, place in (
+        (text.axes.xaxis, text.axes.get_xlim(), 0),
+        (text.axes.yaxis, text.axes.get_ylim(), 1),
+    ):
+        if text in axis.get_majorticklabels():
+            return not min(limits) <= text.get_position()[place] <= max(limits)
+    return False
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_text_of_the_full_grid_is_legible(full_grid: Any, kind: str) -> None:
+    plots = [plot for name, plot in plots_of(full_grid).items() if name.startswith(kind)]
+    assert plots
+    for plot in plots:
+        figure = plot.draw()
+        add_title(figure, plot.title, ["partial: 3 of 400 cells"])
+        assert_legible(figure)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_long_names_are_legible(make_grid: MakeGrid, kind: str) -> None:
+    methods = (
+        "sgd",
+        "_mine",
+        "a_long_method_name(temperature=0.25, warm_up_epochs=12, favour=easy)",
+        "price_in_$(a=1)",
+        *METHODS.classes,
+    )
+    corruptions = (
+        Corruption(),
+        Corruption(imbalance="longtail(factor=100)"),
+        Corruption(imbalance="step(factor=2)"),
+        Corruption(noise="uniform_inclusive(rate=0.25)"),
+        Corruption(imbalance="longtail(factor=100)", noise="uniform_inclusive(rate=0.25)"),
+    )
+    grid = make_grid(methods=tuple(dict.fromkeys(methods)), corruptions=corruptions, seeds=(0,))
+    (plot,) = (plot for name, plot in plots_of(grid).items() if name.startswith(kind))
+    figure = plot.draw()
+    add_title(figure, plot.title, [])
+    assert_legible(figure)
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        ("imbalance", {"none": 1, "longtail(factor=10)": 10, "longtail(factor=50)": 50}),
+        ("noise", {"none": 0, "uniform(rate=0.2)": 0.2, "uniform(rate=0.4)": 0.4}),
+    ],
+)
+def test_levels_are_means_with_intervals(full_grid: Any, name: str, levels: dict[str, float]) -> None:
+    figure = plots_of(full_grid)[f"{name}-clean100"].draw()
+    styles = make_styles(findings_of(full_grid))
+    for axes, budget in zip(figure.axes[:2], ("short", "long"), strict=True):
+        assert budget in axes.get_title()
+        points = drawn_points(axes)
+        assert len(points) == len(styles)
+        for method, style in styles.items():
+            line, _, (bars,) = points[style.color, style.marker]
+            for place, (corruption, level) in enumerate(levels.items()):
+                scores = [
+                    full_grid.records[cell.key].result.last.balanced_accuracy
+                    for cell in full_grid.find(method=method, budget=budget, corruption=corruption)
+                ]
+                half = T_3_SEEDS * statistics.stdev(scores) / 3**0.5
+                low, high = bars.get_segments()[place][:, 1]
+                assert line.get_xdata()[place] == pytest.approx(level, abs=0.1 * max(level, 0.1))
+                assert line.get_ydata()[place] == pytest.approx(statistics.mean(scores))
+                assert (high - low) / 2 == pytest.approx(half, rel=1e-5, abs=1e-9)
+
+
+def test_kinds_of_noise_have_rows_of_their_own(full_grid: Any) -> None:
+    figure = plots_of(full_grid)["noise-clean100"].draw()
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{kind}: budget {budget}" for kind in ("uniform", "background") for budget in ("short", "long")
+    ]
+
+
+def test_overhead_is_a_median_ratio(full_grid: Any) -> None:
+    figure = plots_of(full_grid)["overhead-clean100"].draw()
+    style = make_styles(findings_of(full_grid))["meta_reweight"]
+    ratios, scores = [], []
+    for cell in full_grid.find(method="meta_reweight", budget="short"):
+        (reference,) = full_grid.find(
+            method="sgd", budget="short", corruption=cell.corruption, seed=cell.seed
+        )
+        seconds = [full_grid.records[key].cost.train_seconds for key in (cell.key, reference.key)]
+        ratios.append(seconds[0] / seconds[1])
+        scores.append(full_grid.records[cell.key].result.last.balanced_accuracy)
+    line = drawn_points(figure.axes[0])[style.color, style.marker][0]
+    assert line.get_xdata()[0] == pytest.approx(statistics.median(ratios))
+    assert line.get_ydata()[0] == pytest.approx(statistics.mean(scores))
+
+
+def test_recall_map_is_a_mean_over_seeds(full_grid: Any) -> None:
+    figure = plots_of(full_grid)["recall-long-clean100"].draw()
+    findings = findings_of(full_grid)
+    panels = {axes.get_title().replace("\n", " "): axes for axes in figure.axes}
+    for corruption in findings.corruptions:
+        shown = panels[corruption].images[0].get_array()
+        for row, method in enumerate(findings.methods):
+            recall = [
+                full_grid.records[cell.key].result.last.recall
+                for cell in full_grid.find(method=method, budget="long", corruption=corruption)
+            ]
+            assert shown[row].tolist() == pytest.approx(
+                [statistics.mean(seeds) for seeds in zip(*recall, strict=True)]
+            )
+
+
+def test_confusion_is_of_the_setting_hardest_for_sgd(full_grid: Any) -> None:
+    plot = plots_of(full_grid)["confusion-long-clean100"]
+    means = {
+        corruption: statistics.mean(
+            full_grid.records[cell.key].result.last.balanced_accuracy
+            for cell in full_grid.find(method="sgd", budget="long", corruption=corruption)
+        )
+        for corruption in findings_of(full_grid).corruptions
+    }
+    hardest = min(means, key=lambda corruption: means[corruption])
+    assert hardest in plot.title
+    figure = plot.draw()
+    counts = sum(
+        np.array(full_grid.records[cell.key].result.last.confusion)
+        for cell in full_grid.find(method="focal", budget="long", corruption=hardest)
+    )
+    (panel,) = (axes for axes in figure.axes if axes.get_title() == "focal")
+    assert np.asarray(panel.images[0].get_array()) == pytest.approx(
+        counts / counts.sum(axis=1, keepdims=True)
+    )
+
+
+def test_learning_curves_are_means_over_seeds(full_grid: Any) -> None:
+    figure = plots_of(full_grid)["validation-short-clean100"].draw()
+    findings = findings_of(full_grid)
+    assert len(figure.axes) == len(findings.corruptions)
+    axes = figure.axes[findings.corruptions.index("uniform(rate=0.4)")]
+    style = make_styles(findings)["focal"]
+    (line,) = (
+        line for line in axes.lines if (line.get_color(), line.get_marker()) == (style.color, style.marker)
+    )
+    curves = [
+        full_grid.records[cell.key].result.curves.validation_balanced_accuracy
+        for cell in full_grid.find(method="focal", budget="short", corruption="uniform(rate=0.4)")
+    ]
+    assert list(line.get_xdata()) == list(range(1, 9))
+    assert list(line.get_ydata()) == pytest.approx(
+        [statistics.mean(seeds) for seeds in zip(*curves, strict=True)]
+    )
+
+
+def test_memorised_and_weights_show_noisy_settings_only(full_grid: Any) -> None:
+    plots = plots_of(full_grid)
+    noisy = [corruption for corruption in findings_of(full_grid).corruptions if "rate" in corruption]
+    titles = [axes.get_title().replace("\n", " ") for axes in plots["memorised-long-clean100"].draw().axes]
+    assert titles == noisy
+    figure = plots["weights-long-clean100"].draw()
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
+    assert titles == [corruption for corruption in noisy for _ in range(2)]
+    labels = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert "meta_reweight" in labels
+    assert "sgd" not in labels
+
+
+def test_epochs_without_weights_are_gaps(make_grid: MakeGrid) -> None:
+    grid = make_grid(methods=("sgd", "meta_reweight"), corruptions=(Corruption(noise="uniform(rate=0.4)"),))
+    for cell in grid.find(method="meta_reweight"):
+        curves = grid.records[cell.key].result.curves
+        grid.change_result(
+            cell, curves=curves.model_copy(update={"weight_auroc": [None, *curves.weight_auroc[1:]]})
+        )
+    figure = plots_of(grid)["weights-short-clean100"].draw()
+    line = figure.axes[1].lines[0]
+    assert np.isnan(np.asarray(line.get_ydata(), dtype=float)).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("changes", "left_out"),
+    [
+        ({"corruptions": (Corruption(),)}, {"imbalance", "noise", "memorised", "weights"}),
+        (
+            {"corruptions": (Corruption(imbalance="dominant(share=0.5)"), Corruption())},
+            {"imbalance", "noise", "memorised", "weights"},
+        ),
+        ({"methods": ("focal", "meta_reweight")}, {"imbalance", "overhead"}),
+        ({"methods": ("sgd", "focal")}, {"imbalance", "weights"}),
+    ],
+)
+def test_plots_without_data_are_left_out(
+    make_grid: MakeGrid, tmp_path: Path, changes: dict[str, Any], left_out: set[str]
+) -> None:
+    grid = make_grid(seeds=(0,), **changes)
+    findings = findings_of(grid)
+    plots = save_plots(findings, make_frame(findings), tmp_path)
+    assert {plot.name.partition("-")[0] for plot, _ in plots.saved} == KINDS - left_out
+    assert len(plots.skipped) == len(left_out)
+    assert all(reason for _, reason in plots.skipped)
+
+
+def test_unfinished_cells_do_not_stop_the_plots(make_grid: MakeGrid, tmp_path: Path) -> None:
+    grid = make_grid(methods=("sgd", "focal", "meta_reweight"), budgets={"short": 2, "long": 3, "none": 4})
+    for cell in itertools.chain(
+        grid.find(method="focal", budget="short"),
+        grid.find(corruption="none", budget="long", method="sgd"),
+        grid.find(budget="none"),
+    ):
+        grid.fail(cell)
+    findings = findings_of(grid)
+    plots = save_plots(findings, make_frame(findings), tmp_path)
+    names = {plot.name for plot, _ in plots.saved}
+    assert {"noise-clean100", "overhead-clean100", "recall-short-clean100", "recall-long-clean100"} <= names
+    assert not any("-none-" in name for name in names)
+
+
+def test_methods_look_different_and_controls_grey(make_grid: MakeGrid) -> None:
+    methods = (*METHODS.classes, "mine", "yours", "theirs")
+    styles = make_styles(findings_of(make_grid(methods=methods, corruptions=(Corruption(),), seeds=(0,))))
+    looks = {(style.color, style.marker, style.line) for style in styles.values()}
+    assert len(looks) == len(methods)
+    for method, style in styles.items():
+        channels = {style.color[place : place + 2] for place in (1, 3, 5)}
+        control = method in METHODS.classes and METHODS.classes[method].is_control
+        assert (len(channels) == 1) == control == style.is_control
+
+
+def test_labels_wrap_between_words_and_before_options() -> None:
+    assert (
+        show_label("longtail(factor=10) + uniform(rate=0.4)", 30)
+        == "longtail(factor=10) +\nuniform(rate=0.4)"
+    )
+    assert show_label("loss_reweight(favour=easy)", 20) == "loss_reweight\n(favour=easy)"
+    assert show_label("a $x$ (b)", 20) == r"a \$x\$ (b)"

@@ -1,0 +1,106 @@
+"""A results folder keeps whole records, names damaged ones and refuses other suites' cells."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reweightbench.benchmark.environment import describe_environment
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.record import Record
+from reweightbench.benchmark.results import Manifest, ResultsFolder, write_atomically
+from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.suite import load_suite, plan_cells
+
+MANIFEST = Manifest(suite="digits", variant="embedded", fingerprint="0" * 64, device="cpu")
+
+
+@pytest.fixture(name="outcomes")
+def make_outcomes() -> list[Outcome]:
+    """Three records without a result, with arrays."""
+    cells = [plan.cell for plan in plan_cells(load_suite("digits"), "embedded", "cpu")[:3]]
+    environment = describe_environment()
+    records = [Record(key=cell.key, cell=cell, status="error", environment=environment) for cell in cells]
+    return [Outcome(record, {"test": np.arange(5, dtype=np.int32)}) for record in records]
+
+
+@pytest.fixture(name="folder")
+def make_folder(tmp_path: Path, outcomes: list[Outcome]) -> ResultsFolder:
+    """A results folder that holds the records."""
+    folder = ResultsFolder(tmp_path / "digits")
+    folder.claim(MANIFEST)
+    for outcome in outcomes:
+        folder.write(outcome)
+    return folder
+
+
+def test_records_are_read_as_written(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
+    warnings: list[str] = []
+    assert folder.read(warnings.append) == {outcome.record.key: outcome.record for outcome in outcomes}
+    assert warnings == []
+    arrays = next(path for path in folder.files(outcomes[0].record.key) if path.suffix == ".npz")
+    with np.load(arrays, allow_pickle=False) as held:
+        np.testing.assert_array_equal(held["test"], np.arange(5))
+
+
+def test_equal_outcomes_give_equal_bytes(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
+    before = {path: path.read_bytes() for path in folder.files(outcomes[0].record.key)}
+    folder.write(outcomes[0])
+    assert len(before) == 2
+    assert before == {path: path.read_bytes() for path in before}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: text.replace('"status":"error"', '"status":"fine"'),
+        lambda text: text.replace('"schema_version":1', '"schema_version":99'),
+        lambda text: json.dumps(json.loads(text) | {"extra": 1}),
+        lambda text: text.replace('"seed":0', '"seed":7'),
+    ],
+    ids=["cut", "empty", "value", "schema", "key", "tampered"],
+)
+def test_a_damaged_record_is_named_and_moved_aside(folder: ResultsFolder, outcomes, damage) -> None:
+    path = next(folder.files(outcomes[0].record.key))
+    path.write_text(damage(path.read_text()))
+    warnings: list[str] = []
+    assert set(folder.read(warnings.append)) == {outcome.record.key for outcome in outcomes[1:]}
+    assert len(warnings) == 1
+    assert path.name in warnings[0]
+    assert "\n" not in warnings[0]
+    assert not path.exists()
+    assert path.with_name(path.name + ".unreadable").exists()
+
+
+def test_temporary_files_are_never_read(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
+    path = next(folder.files(outcomes[0].record.key))
+    path.rename(path.with_name(f".{path.name}.abc.tmp"))
+    warnings: list[str] = []
+    assert len(folder.read(warnings.append)) == 2
+    assert warnings == []
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "no bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("suite", "other"), ("variant", "jpeg"), ("fingerprint", "1" * 64), ("device", "cuda")],
+)
+def test_a_folder_refuses_results_of_another_kind(folder: ResultsFolder, field: str, value: str) -> None:
+    with pytest.raises(UsageError, match=rf"{field} '.*', not '{value}'.*--results"):
+        folder.claim(MANIFEST.model_copy(update={field: value}))
+
+
+def test_a_folder_without_results_says_how_to_start(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="reweightbench run"):
+        ResultsFolder(tmp_path / "none").manifest()
