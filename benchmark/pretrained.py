@@ -2,6 +2,7 @@
 
 import hashlib
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -72,14 +73,16 @@ def _read(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _find_misfit(expected: dict[str, Tensor], state: dict[str, Tensor]) -> str | None:
+def _find_misfit(expected: Mapping[str, Tensor], state: Mapping[str, object]) -> str | None:
     """The first difference in names or shapes. Old checkpoints do not count batches, and need not."""
     for name, value in expected.items():
-        if name not in state:
+        found = state.get(name)
+        if found is None:
             if not name.endswith("num_batches_tracked"):
                 return f"'{name}' is missing"
-        elif not isinstance(state[name], Tensor) or state[name].shape != value.shape:
-            shape = tuple(getattr(state[name], "shape", ()))
-            return f"'{name}' has shape {shape}, not {tuple(value.shape)}"
+        elif not isinstance(found, Tensor):
+            return f"'{name}' is no tensor"
+        elif found.shape != value.shape:
+            return f"'{name}' has shape {tuple(found.shape)}, not {tuple(value.shape)}"
     unknown = [name for name in state if name not in expected]
     return f"'{unknown[0]}' is unknown" if unknown else None

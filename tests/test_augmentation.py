@@ -122,15 +122,15 @@ def test_crop_flip_shows_a_window_of_each_padded_image(shape: tuple[int, int, in
 def test_crop_flip_reaches_every_window_and_mirrors_half_of_the_images(size: int) -> None:
     places = 2 * (size // 8) + 1
     image = draw_images(1, 3, size, size)
-    results = change(image.expand(600, -1, -1, -1), "crop_flip", 0)
+    results = change(image.expand(200, -1, -1, -1), "crop_flip", 0)
     [windows, *others] = zip(*(find_windows(image[0], result) for result in results), strict=True)
     assert not others, "random images show only one window"
     for axis in (0, 1):
         assert {window[axis] for window in windows} == set(range(places))
-    assert sum(mirrored for _, _, mirrored in windows) / 600 == pytest.approx(0.5, abs=0.07)
+    assert sum(mirrored for _, _, mirrored in windows) / 200 == pytest.approx(0.5, abs=0.1)
     # Both offsets and the mirroring are drawn apart from each other.
     offsets = torch.tensor(windows, dtype=torch.float64).T
-    assert torch.corrcoef(offsets).fill_diagonal_(0).abs().max() < 0.15
+    assert torch.corrcoef(offsets).fill_diagonal_(0).abs().max() < 0.25
 
 
 def test_crop_flip_of_tiny_images_only_mirrors() -> None:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import Tensor, nn
 
+from reweightbench.benchmark.augmentation import normalise
 from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.epoch import Epoch
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
@@ -117,7 +118,7 @@ def train_by_hand(model: Classifier, weigh: Callable[[Tensor], Tensor], budget: 
     for number in range(steps * budget.epochs):
         rate = budget.learning_rate * (1 + math.cos(math.pi * number / (steps * budget.epochs))) / 2
         places = order[number * budget.batch_size : (number + 1) * budget.batch_size]
-        images = (examples.images[places].float() / 255 - MEAN) / STD
+        images = normalise(examples.images[places], torch.tensor([MEAN]), torch.tensor([STD]))
         losses = F.cross_entropy(model(images), examples.targets[places], reduction="none")
         (weigh(losses.detach()) * losses).mean().backward()
         with torch.no_grad():

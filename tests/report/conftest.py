@@ -186,7 +186,7 @@ def _record(planned: Planned) -> Record:
     cell = planned.cell
     undone, time, _ = ALL_METHODS.get(planned.method, (0.2, 1.5, False))
     noise = float(cell.noise.options["rate"]) if cell.noise else 0.0
-    factor = float(cell.imbalance.options["factor"]) if cell.imbalance else 1.0
+    factor = float(cell.imbalance.options.get("factor", 2)) if cell.imbalance else 1.0
     generator = np.random.default_rng(zlib.crc32(planned.key.encode()))
     late = min(1.0, cell.budget.epochs / 30)
     tail = np.linspace(0, 1, CLASSES) * math.log(factor) / 8

@@ -18,13 +18,15 @@ from PIL import Image
 
 from reweightbench.benchmark.findings import Findings
 from reweightbench.benchmark.frame import make_frame
-from reweightbench.benchmark.panels import add_title, make_styles, show_label
-from reweightbench.benchmark.plots import Plot, SavedPlots, list_plots, save_plots
+from reweightbench.benchmark.panels import NothingToDraw, add_title, make_styles, show_label
+from reweightbench.benchmark.plots import Plot, list_plots, save_plots
 from reweightbench.benchmark.registry import METHODS
 from reweightbench.benchmark.suite import Corruption
 
 T_3_SEEDS = 4.302653
-KINDS = {"imbalance", "noise", "overhead", "validation", "memorised", "weights", "recall", "confusion"}
+WIDE_KINDS = {"imbalance", "noise", "overhead"}
+BUDGET_KINDS = {"validation", "memorised", "weights", "recall", "confusion"}
+KINDS = WIDE_KINDS | BUDGET_KINDS
 MakeGrid = Callable[..., Any]
 
 
@@ -42,41 +44,29 @@ def drawn_points(axes: Axes) -> dict[tuple[str, str], ErrorbarContainer]:
     return {(bars[0].get_color(), bars[0].get_marker()): bars for bars in axes.containers}
 
 
-@pytest.fixture(scope="module")
-def saved(full_grid: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[SavedPlots, Path]:
-    """All plots of the full grid, on disk."""
-    folder = tmp_path_factory.mktemp("plots")
-    findings = findings_of(full_grid)
-    return save_plots(findings, make_frame(findings), folder), folder
-
-
-def test_every_plot_is_saved(saved: tuple[SavedPlots, Path]) -> None:
-    plots, folder = saved
-    names = {f"{kind}-clean100" for kind in ("imbalance", "noise", "overhead")}
-    names |= {f"{kind}-{budget}-clean100" for kind in KINDS for budget in ("short", "long")}
-    names -= {
-        f"{kind}-{budget}-clean100"
-        for kind in ("imbalance", "noise", "overhead")
-        for budget in ("short", "long")
-    }
+def test_every_plot_is_saved_as_a_picture(make_grid: MakeGrid, tmp_path: Path) -> None:
+    corruptions = (
+        Corruption(),
+        Corruption(imbalance="longtail(factor=10)"),
+        Corruption(noise="uniform(rate=0.4)"),
+    )
+    findings = findings_of(make_grid(corruptions=corruptions))
+    plots = save_plots(findings, make_frame(findings), tmp_path)
+    names = {f"{kind}-clean100" for kind in WIDE_KINDS} | {f"{kind}-short-clean100" for kind in BUDGET_KINDS}
     assert plots.skipped == []
     assert {plot.name for plot, _ in plots.saved} == names
-    assert {path.name for path in folder.iterdir()} == {
+    assert {path.name for path in tmp_path.iterdir()} == {
         f"{name}.{end}" for name in names for end in ("png", "svg")
     }
-
-
-def test_files_are_pictures(saved: tuple[SavedPlots, Path]) -> None:
-    for _, (png, svg) in saved[0].saved:
+    for _, (png, svg) in plots.saved:
         with Image.open(png) as image:
             pixels = np.asarray(image.convert("RGB"))
-        assert min(pixels.shape[:2]) > 400
+        assert min(pixels.shape[:2]) > 300
         assert len(np.unique(pixels.reshape(-1, 3)[::7], axis=0)) > 20
         assert pixels.std() > 10
         root = ET.parse(svg).getroot()
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 20
-        assert "dc:date" not in svg.read_text()
 
 
 def test_settings_of_matplotlib_stay_as_they_were(make_grid: MakeGrid, tmp_path: Path) -> None:
@@ -90,52 +80,43 @@ def test_settings_of_matplotlib_stay_as_they_were(make_grid: MakeGrid, tmp_path:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
-def visible_texts(figure: Figure) -> Iterator[Text]:
-    for text in figure.findobj(Text):
-        if text.get_visible() and text.get_text().strip():
-            yield text
+def hidden_tick_labels(figure: Figure) -> Iterator[Text]:
+    """Labels of ticks outside the limits of their axis, which matplotlib keeps but does not draw."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if not low <= tick.get_loc() <= high:
+                    yield tick.label1
 
 
 def assert_legible(figure: Figure) -> None:
     """No text of the figure overlaps another or leaves the picture."""
     figure.draw_without_rendering()
+    hidden = set(hidden_tick_labels(figure))
     texts = [
         text
-        for text in visible_texts(figure)
-        # Tick labels outside the limits are not drawn.
-        if text.axes is None or not _is_hidden_tick(text)
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in hidden
     ]
     boxes = np.array([text.get_window_extent().extents for text in texts])
     width, height = figure.bbox.size
-    for text, (left, bottom, right, top) in zip(texts, boxes, strict=True):
-        assert left > -1, text
-        assert bottom > -1, text
-        assert right < width + 1, text
-        assert top < height + 1, text
-    for (one, first), (other, second) in itertools.combinations(zip(texts, boxes, strict=True), 2):
-        overlap = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-        assert overlap.min() < 1, f"{one} overlaps {other}"
-
-
-def _is_hidden_tick(text: Text) -> bool:
-    assert text.axes is not None
-    for axis, limits, place in (
-        (text.axes.xaxis, text.axes.get_xlim(), 0),
-        (text.axes.yaxis, text.axes.get_ylim(), 1),
-    ):
-        if text in axis.get_majorticklabels():
-            return not min(limits) <= text.get_position()[place] <= max(limits)
-    return False
+    outside = (boxes[:, :2].min(1) < -1) | (boxes[:, 2] > width + 1) | (boxes[:, 3] > height + 1)
+    assert not outside.any(), texts[int(outside.argmax())]
+    common = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
+        boxes[:, None, :2], boxes[None, :, :2]
+    )
+    overlaps = np.argwhere(np.triu((common > 1).all(axis=2), 1))
+    assert not len(overlaps), [(texts[one], texts[other]) for one, other in overlaps]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_text_of_the_full_grid_is_legible(full_grid: Any, kind: str) -> None:
-    plots = [plot for name, plot in plots_of(full_grid).items() if name.startswith(kind)]
-    assert plots
-    for plot in plots:
-        figure = plot.draw()
-        add_title(figure, plot.title, ["partial: 3 of 400 cells"])
-        assert_legible(figure)
+    name = f"{kind}-clean100" if kind in WIDE_KINDS else f"{kind}-long-clean100"
+    plot = plots_of(full_grid)[name]
+    figure = plot.draw()
+    add_title(figure, plot.title, ["partial: 3 of 400 cells"])
+    assert_legible(figure)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -307,29 +288,45 @@ def test_epochs_without_weights_are_gaps(make_grid: MakeGrid) -> None:
     ],
 )
 def test_plots_without_data_are_left_out(
-    make_grid: MakeGrid, tmp_path: Path, changes: dict[str, Any], left_out: set[str]
+    make_grid: MakeGrid, changes: dict[str, Any], left_out: set[str]
 ) -> None:
-    grid = make_grid(seeds=(0,), **changes)
-    findings = findings_of(grid)
-    plots = save_plots(findings, make_frame(findings), tmp_path)
-    assert {plot.name.partition("-")[0] for plot, _ in plots.saved} == KINDS - left_out
-    assert len(plots.skipped) == len(left_out)
-    assert all(reason for _, reason in plots.skipped)
+    assert left_out_kinds(make_grid(seeds=(0,), **changes)) == left_out
 
 
-def test_unfinished_cells_do_not_stop_the_plots(make_grid: MakeGrid, tmp_path: Path) -> None:
-    grid = make_grid(methods=("sgd", "focal", "meta_reweight"), budgets={"short": 2, "long": 3, "none": 4})
+def test_unfinished_cells_do_not_stop_the_plots(make_grid: MakeGrid) -> None:
+    budgets = {"short": 2, "long": 3, "none": 4}
+    grid = make_grid(methods=("sgd", "focal", "meta_reweight"), budgets=budgets, seeds=(0,))
     for cell in itertools.chain(
         grid.find(method="focal", budget="short"),
         grid.find(corruption="none", budget="long", method="sgd"),
         grid.find(budget="none"),
     ):
         grid.fail(cell)
-    findings = findings_of(grid)
+    assert left_out_kinds(grid) == {"imbalance", *(f"{kind}-none" for kind in BUDGET_KINDS)}
+
+
+def left_out_kinds(grid: Any) -> set[str]:
+    """The names of plots that have nothing to draw, without the clean-set size and the one budget."""
+    left_out = set()
+    for name, plot in plots_of(grid).items():
+        try:
+            figure = plot.draw()
+        except NothingToDraw:
+            left_out.add(name.removesuffix("-clean100").removesuffix("-short"))
+        else:
+            figure.draw_without_rendering()
+    return left_out
+
+
+def test_left_out_plots_are_reported(make_grid: MakeGrid, tmp_path: Path) -> None:
+    findings = findings_of(make_grid(methods=("focal",), corruptions=(Corruption(),), seeds=(0,)))
     plots = save_plots(findings, make_frame(findings), tmp_path)
-    names = {plot.name for plot, _ in plots.saved}
-    assert {"noise-clean100", "overhead-clean100", "recall-short-clean100", "recall-long-clean100"} <= names
-    assert not any("-none-" in name for name in names)
+    assert {plot.name for plot, _ in plots.saved} == {
+        f"{kind}-short-clean100" for kind in ("validation", "recall", "confusion")
+    }
+    reasons = dict(plots.skipped)
+    assert len(reasons) == 5
+    assert "'sgd'" in reasons["Balanced accuracy against training time: clean set of 100"]
 
 
 def test_methods_look_different_and_controls_grey(make_grid: MakeGrid) -> None:

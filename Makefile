@@ -1,0 +1,58 @@
+# make demo    train the core methods on scikit-learn's digits and write the report into runs/
+# make test    the whole test suite
+# make check   formatting, lint, types, import contracts and the tests: what CI runs
+# make format  rewrite the code in the project's format
+# make clean   remove build products and caches; .venv and runs/ stay
+#
+# PYTHON names the interpreter that .venv is made with, JOBS the worker processes of the demo.
+
+PYTHON ?= python3
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check format clean
+.DELETE_ON_ERROR:
+# Two installations into one environment must not overlap.
+.NOTPARALLEL:
+
+demo: .venv/installed
+	$(BIN)/reweightbench run digits --seeds 0-2 --jobs $(JOBS)
+	$(BIN)/reweightbench report digits --seeds 0-2
+
+test: .venv/installed-dev
+	$(BIN)/pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory test
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	find benchmark methods datasets src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps make an up-to-date environment cost nothing; the development one includes the other.
+.venv/installed: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing reweightbench and PyTorch into .venv (about 6 GB on Linux); this takes minutes once."
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing reweightbench, PyTorch and the development tools into .venv (about 6 GB on Linux); this takes minutes once."
+	@$(INSTALL) -e '.[dev]'
+	@touch .venv/installed $@
+
+# venv writes pip after everything that is needed here, so an interrupted .venv is made again.
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "no '$(PYTHON)' here; install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), too old; name 3.11 or newer: make PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -m venv .venv
