@@ -225,5 +225,5 @@ def test_page_says_what_was_run(make_grid: MakeGrid, folder: Path) -> None:
 
 def test_methods_that_are_not_installed_are_reported(make_grid: MakeGrid, folder: Path) -> None:
     page = read_page(make_grid(**TINY | {"methods": ("sgd", "users_own(x=1)")}), folder)
-    (row,) = re.findall(r"\|[^|]*\| users_own\(x=1\).*", page)
+    row = re.findall(r"\|[^|]*\| users_own\(x=1\).*", page)[0]
     assert row.strip("|").split("|")[-1].strip() == "unknown"
