@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from reweightbench.benchmark.architectures import choose_weights
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
 from reweightbench.benchmark.material import check_needs, gather
-from reweightbench.benchmark.architectures import choose_weights
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Registry
-from reweightbench.benchmark.report import write_report
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome
 from reweightbench.benchmark.suite import Device, Planned, Suite, load_suite, plan_cells, suite_names
@@ -140,6 +139,9 @@ def status(suite: Suite, path: Path) -> Iterator[str]:
 
 def report(suite: Suite, path: Path, allow_partial: bool, allow_mixed: bool) -> str:
     """Write tables and plots beside the records; returns what to print."""
+    # Imported here because its libraries take seconds, which starting a run would pay twice.
+    from reweightbench.benchmark.report import write_report  # noqa: PLC0415
+
     planned, records = _recorded(suite, path)
     written = write_report(
         suite, planned, records, path / "report", allow_partial=allow_partial, allow_mixed=allow_mixed

@@ -150,7 +150,7 @@ def run(
         for line in actions.dry_run(chosen, sources, actions.resolve_device(device)):
             click.echo(line)
         return
-    most = max(1, len(os.sched_getaffinity(0)) // chosen.numerics.threads)
+    most = max(1, (os.cpu_count() or 1) // chosen.numerics.threads)
     failed = actions.run(
         chosen,
         ResultsFolder(results / chosen.name),

@@ -93,6 +93,6 @@ def _notes(settings: int, seeds: int) -> list[str]:
         f"Accuracies in percent at the last epoch: mean over the settings, {over_seeds}. "
         "Best epoch: the one with the best balanced accuracy on validation.",
         f"Time is unpaired: the median ratio to {REFERENCE} of training seconds in the same setting and seed. "
-        "That is wall-clock taken during the grid while other cells ran; 'reweightbench time' measures overhead.",
+        "That is wall-clock taken during the grid while other cells ran: a rough cost, not a measurement.",
         "Needs: what a method knows beyond the training examples and their targets.",
     ]

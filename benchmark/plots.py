@@ -123,7 +123,8 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
     """Write the files, without the date and the version that would make equal plots differ."""
     png, svg = (stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg"))
     # The layout takes as long as the drawing; it is found once and kept for both files.
-    figure.draw_without_rendering()
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine(None)
     figure.savefig(png, dpi=DOTS_PER_INCH, metadata={"Software": None})
     figure.savefig(svg, metadata={"Date": None, "Creator": None})

@@ -138,7 +138,8 @@ def parse_suite(text: str, source: str) -> Suite:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"suite '{source}' is not TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelled key is also a missing one; the misspelling says more.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         path = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
