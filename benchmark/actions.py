@@ -93,8 +93,15 @@ def run(
 ) -> int:
     """Run what has no record yet; returns how many cells of the suite have failed."""
     planned, data = _plan(suite, sources, device)
+    ARCHITECTURES.create(suite.model).find_weights(sources)
     folder.claim(
-        Manifest(suite=suite.name, variant=data.variant, fingerprint=data.fingerprint, device=device)
+        Manifest(
+            suite=suite.name,
+            variant=data.variant,
+            fingerprint=data.fingerprint,
+            model=suite.model,
+            device=device,
+        )
     )
     records = folder.read(_warn)
     known = {key: record for key, record in records.items() if record.status == "ok" or not retry_failed}
@@ -182,6 +189,8 @@ def _recorded(suite: Suite, path: Path) -> tuple[list[Planned], dict[str, Record
     manifest = folder.manifest()
     if manifest.suite != suite.name:
         raise UsageError(f"'{path}' holds results of suite '{manifest.suite}', not '{suite.name}'")
+    # `run --weights` may have chosen another model than the suite's.
+    suite = suite.model_copy(update={"model": manifest.model})
     return plan_cells(suite, manifest.variant, manifest.device), folder.read(_warn)
 
 

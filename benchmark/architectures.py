@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.models import Architecture
-from reweightbench.benchmark.pretrained import WEIGHTS, download, fit, identify
+from reweightbench.benchmark.pretrained import WEIGHTS, download, identify
 from reweightbench.benchmark.registry import snake_case
 
 Stem = Literal["imagenet", "cifar"]
@@ -121,9 +121,9 @@ class TorchvisionResnet(Architecture):
                 f"the cifar stem has no pretrained weights ({self.weights}); choose stem=imagenet or weights=none"
             )
 
-    def load_weights(self, body: nn.Module, sources: Sources) -> None:
+    def find_weights(self, sources: Sources) -> Path | None:
         if self.weights == "none":
-            return
+            return None
         path = sources.weights
         if path is None and self.weights != "imagenet":
             raise UsageError(f"the model has weights {self.weights}; name their file with --weights PATH")
@@ -133,7 +133,7 @@ class TorchvisionResnet(Architecture):
             raise UsageError(
                 f"'{path}' holds weights {found}, the model has {self.weights}; name their file with --weights PATH"
             )
-        fit(body, path)
+        return path
 
 
 @dataclass

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.pretrained import fit
 
 T = TypeVar("T")
 
@@ -42,8 +44,9 @@ class Architecture(ABC):
     def build_body(self, channels: int) -> tuple[nn.Module, int]:
         """The network below the head, and the number of features d it returns."""
 
-    def load_weights(self, body: nn.Module, sources: Sources) -> None:
-        """Put pretrained weights into the body, where the architecture has such an option."""
+    def find_weights(self, sources: Sources) -> Path | None:
+        """The file of pretrained weights for the body, downloaded if need be; None to start from scratch."""
+        return None
 
 
 def build_classifier(
@@ -55,9 +58,11 @@ def build_classifier(
     head_seed: int,
     sources: Sources,
 ) -> Classifier:
-    """A classifier whose body and head each depend on their own seed only."""
+    """A classifier whose body and head each depend on their own seed only, or the body on its weights."""
     body, width = seeded(body_seed, lambda: architecture.build_body(channels))
-    architecture.load_weights(body, sources)
+    weights = architecture.find_weights(sources)
+    if weights is not None:
+        fit(body, weights)
     return Classifier(body, seeded(head_seed, lambda: nn.Linear(width, classes)))
 
 

@@ -108,7 +108,14 @@ def add_legend(figure: Figure, samples: Iterable[Line2D]) -> None:
     rows = math.ceil(len(handles) / columns)
     deepest = max(sum(map(len, labels[start : start + rows])) for start in range(0, len(handles), rows))
     grow(figure, 0.17 * deepest + 0.2)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=SMALL,
+        handlelength=3,
+        frameon=False,
+    )
 
 
 def add_title(figure: Figure, title: str, marks: Sequence[str]) -> None:

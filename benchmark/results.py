@@ -32,11 +32,12 @@ class Manifest(Frozen):
     suite: str
     variant: str
     fingerprint: str
+    model: str
     device: Literal["cpu", "cuda"]
 
 
 class ResultsFolder:
-    """The records of one suite on one variant of its data and one device class."""
+    """The records of one suite on one variant of its data, one model and one device class."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -167,6 +167,15 @@ def test_a_partial_run_is_refused_unless_asked_for() -> None:
     assert "2 of 4" in Path("runs/mini/report/leaderboard.md").read_text()
 
 
+def test_a_run_with_other_weights_is_reported_as_such() -> None:
+    Path("mini.toml").write_text(SUITE.replace("small_cnn", "resnet18(stem=imagenet, weights=imagenet)"))
+    started = call("run", "mini.toml", "--quiet", "--weights", "none", "--methods", "sgd")
+    assert started.exit_code == 0, started.output
+    assert "1 cells, 1 ok" in call("status", "mini.toml", "--methods", "sgd").stdout
+    assert call("report", "mini.toml", "--methods", "sgd").exit_code == 0
+    assert "weights: none" in Path("runs/mini/report/leaderboard.md").read_text()
+
+
 def test_a_folder_of_another_suite_is_refused() -> None:
     assert call("run", "mini.toml", "--quiet").exit_code == 0
     shutil.move("runs/mini", "runs/other")

@@ -13,7 +13,7 @@ from reweightbench.benchmark.results import Manifest, ResultsFolder, write_atomi
 from reweightbench.benchmark.run import Outcome
 from reweightbench.benchmark.suite import load_suite, plan_cells
 
-MANIFEST = Manifest(suite="digits", variant="embedded", fingerprint="0" * 64, device="cpu")
+MANIFEST = Manifest(suite="digits", variant="embedded", fingerprint="0" * 64, model="small_cnn", device="cpu")
 
 
 @pytest.fixture(name="outcomes")
@@ -94,7 +94,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("suite", "other"), ("variant", "jpeg"), ("fingerprint", "1" * 64), ("device", "cuda")],
+    [
+        ("suite", "other"),
+        ("variant", "jpeg"),
+        ("fingerprint", "1" * 64),
+        ("model", "resnet8"),
+        ("device", "cuda"),
+    ],
 )
 def test_a_folder_refuses_results_of_another_kind(folder: ResultsFolder, field: str, value: str) -> None:
     with pytest.raises(UsageError, match=rf"{field} '.*', not '{value}'.*--results"):
