@@ -209,8 +209,8 @@ def _md5(content: bytes = b"") -> "hashlib._Hash":
 def _check_md5(name: str, found: str, expected: str) -> None:
     if found != expected:
         raise UsageError(
-            f"'{name}' has MD5 {found}, not {expected}; delete it and run 'reweightbench prepare cifar10', "
-            f"or get the official {ARCHIVE}"
+            f"'{name}' has MD5 {found}, not {expected}; delete the archive or folder and run "
+            f"'reweightbench prepare cifar10', or get the official {ARCHIVE}"
         )
 
 

@@ -131,7 +131,7 @@ def test_cuda_is_refused_where_there_is_none() -> None:
 def test_dry_run_counts_cells_and_writes_nothing() -> None:
     result = call("run", "digits", "--dry-run")
     assert result.exit_code == 0
-    assert "700 cells" in result.stdout
+    assert "600 cells" in result.stdout
     assert not Path("runs").exists()
 
 

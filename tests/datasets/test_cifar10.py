@@ -212,7 +212,9 @@ def test_missing_data_says_what_to_do(sources: Sources) -> None:
 def test_other_archive_is_refused_unopened(sources: Sources) -> None:
     (sources.data_dir / "cifar-10-python.tar.gz").write_bytes(b"no archive")
     found = hashlib.md5(b"no archive").hexdigest()
-    with pytest.raises(UsageError, match=rf"tar\.gz' has MD5 {found}, not c58f30108f.*; delete it and run"):
+    with pytest.raises(
+        UsageError, match=rf"tar\.gz' has MD5 {found}, not c58f30108f.*; delete the archive or folder and run"
+    ):
         Cifar10().load(sources)
 
 
