@@ -19,7 +19,7 @@ class Budget(Frozen):
     """The optimisation a cell is given. Weight decay acts on all parameters, as in torch's SGD."""
 
     epochs: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=0)] = 100
+    batch_size: Annotated[int, Field(gt=1)] = 100
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -37,8 +37,13 @@ class Numerics(Frozen):
 
 
 class Cell(Frozen):
-    """One training run of the grid."""
+    """One training run of the grid.
 
+    `engine_version` is raised when a change to the engine (splits, loop, augmentation, metrics) changes
+    results; components carry versions of their own.
+    """
+
+    engine_version: Literal[1] = 1
     dataset: Spec
     variant: str
     imbalance: Spec | None = None
@@ -54,10 +59,14 @@ class Cell(Frozen):
 
     @property
     def key(self) -> str:
-        """The sha256 of the cell's canonical JSON."""
+        """The sha256 of the cell's canonical JSON, defaults left out.
+
+        So a field that is added later, with the old behaviour as its default, leaves the keys of old records.
+        """
         return hashlib.sha256(canonical_json(self).encode()).hexdigest()
 
 
 def canonical_json(model: BaseModel) -> str:
-    """One spelling for equal content: sorted keys, no spaces, no NaN."""
-    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """One spelling for equal content: sorted keys, no spaces, no defaults, no NaN."""
+    content = model.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
