@@ -1,10 +1,9 @@
 """What the commands do, apart from parsing their options."""
 
+import dataclasses
 import inspect
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from reweightbench.benchmark.architectures import choose_weights
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
-from reweightbench.benchmark.material import check_needs, gather
+from reweightbench.benchmark.material import check_method, gather
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Registry
 from reweightbench.benchmark.results import Manifest, ResultsFolder
@@ -26,10 +25,16 @@ from reweightbench.benchmark.suite import Device, Planned, Suite, load_suite, pl
 
 
 def describe(registry: Registry[Any]) -> Iterator[str]:
-    """A line per component: its name, its options and the first line of its docstring."""
+    """A line per component: its name with the options and their defaults, and what it is."""
     for name, cls in registry.classes.items():
+        fields = [field for field in dataclasses.fields(cls) if field.init]
+        options = ", ".join(
+            field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default}"
+            for field in fields
+        )
         summary = (inspect.getdoc(cls) or "").splitlines()[0]
-        yield f"{name:18} {summary}"
+        yield f"{name}({options})" if options else name
+        yield f"    {summary}"
 
 
 def describe_suites() -> Iterator[str]:
@@ -64,7 +69,7 @@ def with_weights(suite: Suite, sources: Sources, weights: str | None) -> tuple[S
     architecture = choose_weights(ARCHITECTURES.create(suite.model), weights)
     label = ARCHITECTURES.label(ARCHITECTURES.spec(architecture))
     path = None if weights == "none" else Path(weights).resolve()
-    return suite.model_copy(update={"model": label}), replace(sources, weights=path)
+    return suite.model_copy(update={"model": label}), dataclasses.replace(sources, weights=path)
 
 
 def dry_run(suite: Suite, sources: Sources, device: Device) -> Iterator[str]:
@@ -74,6 +79,7 @@ def dry_run(suite: Suite, sources: Sources, device: Device) -> Iterator[str]:
         yield f"{suite.name}: {len(planned)} cells, every corruption can be made"
     except DataMissingError as error:
         planned = plan_cells(suite, "missing", device)
+        _check_methods(planned)
         yield f"{suite.name}: {len(planned)} cells; corruptions unchecked, because data are missing: {error}"
     yield (
         f"  {len(suite.methods)} methods x {len(suite.corruptions)} corruptions x {len(suite.clean_sizes)} "
@@ -164,11 +170,11 @@ def publish(suite: Suite, path: Path, target: Path) -> str:
         raise UsageError(
             f"{missing} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
         )
+    # Refuses what cannot be published before anything is copied.
+    report(suite, path, allow_partial=False, allow_mixed=False)
     source, published = ResultsFolder(path), ResultsFolder(target)
     published.claim(source.manifest())
-    for plan in planned:
-        for file in source.files(plan.key):
-            shutil.copyfile(file, target / "records" / file.name)
+    published.copy_from(source, {plan.key for plan in planned})
     return report(suite, target, allow_partial=False, allow_mixed=False)
 
 
@@ -176,11 +182,16 @@ def _plan(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned]
     """The cells on the data at hand; raises UsageError if a corruption of any of them cannot be made."""
     data = DATASETS.create(suite.dataset).load(sources)
     planned = plan_cells(suite, data.variant, device)
+    _check_methods(planned)
     for cell in {(plan.corruption, plan.clean_size, plan.seed): plan.cell for plan in planned}.values():
         gather(cell, data)
-    for cell in {(plan.method, plan.clean_size): plan.cell for plan in planned}.values():
-        check_needs(cell, METHODS.restore(cell.method))
     return planned, data
+
+
+def _check_methods(planned: list[Planned]) -> None:
+    """Raise UsageError where a method does not fit a budget or a size of the clean set."""
+    for cell in {(plan.method, plan.clean_size, plan.budget): plan.cell for plan in planned}.values():
+        check_method(cell, METHODS.restore(cell.method))
 
 
 def _recorded(suite: Suite, path: Path) -> tuple[list[Planned], dict[str, Record]]:

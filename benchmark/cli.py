@@ -40,7 +40,11 @@ class Commands(click.Group):
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
         except OSError as error:
-            click.echo(f"error: {error.strerror}: '{error.filename}'; what is finished is kept", err=True)
+            place = f" '{error.filename}'" if error.filename else ""
+            click.echo(
+                f"error: {error.strerror or error}{place}; finished cells are kept, mend it and run the same again",
+                err=True,
+            )
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("stopped; finished cells are kept, the same command goes on from there", err=True)
@@ -118,7 +122,11 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 @results_option
 @data_options
 @selection_options
-@click.option("--jobs", type=click.IntRange(1), help="Cells at a time  [default: cores / threads of a cell].")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Cells at a time  [default: cores / threads of a cell; 1 on a GPU].",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option("--weights", help="Pretrained weights: a file, or 'none' to train from scratch.")
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
@@ -150,13 +158,13 @@ def run(
         for line in actions.dry_run(chosen, sources, actions.resolve_device(device)):
             click.echo(line)
         return
-    most = max(1, (os.cpu_count() or 1) // chosen.numerics.threads)
+    place = actions.resolve_device(device)
     failed = actions.run(
         chosen,
         ResultsFolder(results / chosen.name),
         sources,
-        actions.resolve_device(device),
-        workers=Workers(jobs=min(jobs or most, most), timeout=timeout),
+        place,
+        workers=Workers(jobs=_count_jobs(jobs, place, chosen.numerics.threads), timeout=timeout),
         retry_failed=retry_failed,
         quiet=quiet,
     )
@@ -204,6 +212,17 @@ def publish(suite: str, results: Path, methods: str | None, seeds: str | None, i
     click.echo(actions.publish(chosen, results / chosen.name, into / chosen.name))
 
 
+def _count_jobs(wanted: int | None, device: str, threads: int) -> int:
+    """Cells at a time: those that fit the cores, or one on a GPU, which does not grow with the cores."""
+    most = max(1, (os.cpu_count() or 1) // threads)
+    if wanted is None:
+        return most if device == "cpu" else 1
+    if device == "cpu" and wanted > most:
+        click.echo(f"warning: --jobs {wanted} is more than the cores can take; running {most}", err=True)
+        return most
+    return wanted
+
+
 def _select(name: str, methods: str | None, seeds: str | None) -> tuple[Suite, tuple[Path, ...]]:
     """The suite with the chosen methods and seeds, and the files of the user's own methods."""
     labels: list[str] = []
@@ -213,6 +232,6 @@ def _select(name: str, methods: str | None, seeds: str | None) -> tuple[Suite, t
             files.append(Path(part).resolve())
             labels += METHODS.add_file(files[-1])
         else:
-            labels.append(METHODS.label(METHODS.spec(METHODS.create(part))))
+            labels.append(METHODS.canonical(part))
     suite = load_suite(name)
     return select(suite, labels, parse_seeds(seeds) if seeds else None), tuple(files)

@@ -42,9 +42,14 @@ def _status_bytes(field: str) -> int:
 
 def _git_commit() -> str | None:
     """The commit of the checkout this code runs from, `+` behind it if files differ; None outside one."""
-    folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+    file = Path(__file__).resolve()
+    git = ["git", "-C", str(file.parent)]
     try:
+        # An installation inside some other project's checkout is not at that project's commit.
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True, timeout=10
+        )
+        command = [*git, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None

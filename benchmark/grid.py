@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import partial
-from queue import Queue
+from queue import Empty, Queue
 
 from pebble import ProcessExpired, ProcessPool
 
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment
-from reweightbench.benchmark.errors import NonFiniteLossError
+from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
 from reweightbench.benchmark.record import Record, Status
 from reweightbench.benchmark.run import Outcome, run_outcome
 
@@ -49,10 +49,10 @@ def run_cells(
     try:
         ended: Queue[tuple[Cell, Future[Outcome]]] = Queue()
         for cell in cells:
-            future = pool.schedule(run_outcome, args=(cell, sources), timeout=workers.timeout)
+            future = pool.schedule(_attempt, args=(cell, sources), timeout=workers.timeout)
             future.add_done_callback(partial(_put, ended, cell))
         for _ in cells:
-            finish(_outcome(*ended.get()))
+            finish(_outcome(*_take(ended, pool)))
         pool.close()
     except BaseException:
         pool.stop()
@@ -61,12 +61,37 @@ def run_cells(
         pool.join()
 
 
+def _attempt(cell: Cell, sources: Sources) -> Outcome:
+    """In the worker: the cell's outcome, also if it raises; only plain data travels back."""
+    try:
+        return run_outcome(cell, sources)
+    except NonFiniteLossError as error:
+        return _failure(cell, "nonfinite", str(error))
+    except MemoryError as error:
+        return _failure(cell, "oom", str(error) or "out of memory")
+    except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
+        status: Status = "oom" if type(error).__name__ == "OutOfMemoryError" else "error"
+        return _failure(cell, status, f"{type(error).__name__}: {error}")
+
+
 def _put(ended: "Queue[tuple[Cell, Future[Outcome]]]", cell: Cell, future: "Future[Outcome]") -> None:
     ended.put((cell, future))
 
 
+def _take(ended: "Queue[tuple[Cell, Future[Outcome]]]", pool: ProcessPool) -> "tuple[Cell, Future[Outcome]]":
+    """The next cell that ended; raises UsageError when the pool has died and none will."""
+    while True:
+        try:
+            return ended.get(timeout=1)
+        except Empty:
+            if not pool.active:
+                raise UsageError(
+                    "the worker processes cannot be started any more; the same command goes on from here"
+                ) from None
+
+
 def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
-    """What a future holds, or the failure as a record."""
+    """What a worker returned, or how it ended without returning."""
     try:
         return future.result()
     except TimeoutError:
@@ -77,13 +102,6 @@ def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
             f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
         )
         return _failure(cell, "crashed", reason)
-    except NonFiniteLossError as error:
-        return _failure(cell, "nonfinite", str(error))
-    except MemoryError as error:
-        return _failure(cell, "oom", str(error) or "out of memory")
-    except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
-        status: Status = "oom" if type(error).__name__ == "OutOfMemoryError" else "error"
-        return _failure(cell, status, f"{type(error).__name__}: {error}")
 
 
 def _failure(cell: Cell, status: Status, reason: str) -> Outcome:
@@ -97,6 +115,8 @@ def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext
     """A fork server with the libraries loaded, so that a new process starts within milliseconds."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
+    # Deterministic matrix products on CUDA need it before CUDA starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     context = multiprocessing.get_context("forkserver")
     # A worker imports the main module again; what that imports from here should be there already.
     loaded = [name for name in sys.modules if name.startswith("reweightbench.")]

@@ -14,6 +14,7 @@ from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.registry import DATASETS, IMBALANCES, NOISES
 from reweightbench.benchmark.splits import Split, split
+from reweightbench.benchmark.training import divide_epochs
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ def gather(cell: Cell, data: ImageData) -> Material:
     return Material(dataset, data, parts, corrupted)
 
 
-def check_needs(cell: Cell, method: Method) -> None:
-    """Raise UsageError where the method trains on a clean set that it does not declare or the cell lacks."""
+def check_method(cell: Cell, method: Method) -> None:
+    """Raise UsageError where the method's stages or needs do not fit the cell."""
+    divide_epochs(method.stages(), cell.budget.epochs)
     uses_clean = any("clean" in stage.pool for stage in method.stages())
     if uses_clean and "clean_set" not in method.needs:
         raise UsageError(

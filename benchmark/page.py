@@ -13,6 +13,9 @@ LINK = re.compile(r"\]\(((?:tables|plots)/[A-Za-z0-9_-][A-Za-z0-9._-]*)\)")
 """A link of the page to a file of the report."""
 
 PUBLISHED_SEEDS = 5
+ORIGINALS = frozenset({"embedded", "official", "full"})
+"""Variants whose images are the original ones."""
+
 INCOMPARABLE = "not comparable digit for digit with published numbers"
 FULL_TABLE_ROWS = 20
 
@@ -63,8 +66,7 @@ def _describe(spec: Spec, leave_out: str = "") -> str:
 
 
 def _describe_variant(variant: str) -> str:
-    is_other = variant == "jpeg" or variant.startswith("subset")
-    return f"variant {variant}" + (f" ({INCOMPARABLE})" if is_other else "")
+    return f"variant {variant}" + ("" if variant in ORIGINALS else f" ({INCOMPARABLE})")
 
 
 def _license(dataset: Spec) -> str:

@@ -47,7 +47,7 @@ class Style:
 
     def sample(self, label: str, *, with_line: bool = True) -> Line2D:
         """The method's line and marker for a legend."""
-        # A legend leaves out labels that begin with an underscore.
+        # Older releases of matplotlib leave labels that begin with an underscore out of a legend.
         text = show_label(label, 34)
         return Line2D(
             [],

@@ -1,23 +1,17 @@
 """The record of a cell: what was run, what came out, and what it cost."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, model_validator
 
-from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.cell import Cell, Frozen
 
 SCHEMA_VERSION: Final = 1
 
 Status = Literal["ok", "error", "timeout", "crashed", "oom", "nonfinite"]
 
 
-class Part(BaseModel):
-    """A part of a record; numbers are finite and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Metrics(Part):
+class Metrics(Frozen):
     """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i."""
 
     accuracy: float
@@ -28,7 +22,7 @@ class Metrics(Part):
     confusion: list[list[int]]
 
 
-class Curves(Part):
+class Curves(Frozen):
     """One value per epoch. Weight statistics are empty for methods without explicit weights.
 
     `memorised` is the share of mislabelled examples that the model fits to their wrong target;
@@ -42,12 +36,12 @@ class Curves(Part):
     memorised: list[float | None]
     validation_accuracy: list[float]
     validation_balanced_accuracy: list[float]
-    weight_clean: list[float | None] = []
-    weight_mislabelled: list[float | None] = []
-    weight_auroc: list[float | None] = []
+    weight_clean: list[float | None] = Field(default_factory=list)
+    weight_mislabelled: list[float | None] = Field(default_factory=list)
+    weight_auroc: list[float | None] = Field(default_factory=list)
 
 
-class Realised(Part):
+class Realised(Frozen):
     """The corruption as it came out; row i of `transitions` counts examples of true class i."""
 
     class_counts: list[int]
@@ -56,7 +50,7 @@ class Realised(Part):
     targets_sha256: str
 
 
-class Result(Part):
+class Result(Frozen):
     """What a finished training run found; equal for equal cells on one machine."""
 
     fingerprint: str
@@ -73,7 +67,7 @@ class Result(Part):
     curves: Curves
 
 
-class Cost(Part):
+class Cost(Frozen):
     """Seconds and bytes of this run; training time holds no evaluation."""
 
     train_seconds: float
@@ -81,7 +75,7 @@ class Cost(Part):
     peak_memory_bytes: int
 
 
-class Environment(Part):
+class Environment(Frozen):
     """Where the run took place."""
 
     suite_version: str
@@ -93,7 +87,7 @@ class Environment(Part):
     gpu: str | None = None
 
 
-class Record(Part):
+class Record(Frozen):
     """The result of a cell; `result` and `cost` exist if and only if the status is `ok`."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -104,3 +98,10 @@ class Record(Part):
     result: Result | None = None
     cost: Cost | None = None
     environment: Environment
+
+    @model_validator(mode="after")
+    def _check_completeness(self) -> Self:
+        has_all, has_any = self.result and self.cost, self.result or self.cost
+        if (self.status == "ok") != bool(has_all) or bool(has_all) != bool(has_any):
+            raise ValueError("a record has a result and a cost if and only if its status is ok")
+        return self

@@ -10,8 +10,10 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import math
 import pkgutil
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -37,7 +39,7 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    options: dict[str, bool | int | float | str] = {}
+    options: dict[str, bool | int | float | str | None] = {}
     version: str = "1"
 
 
@@ -55,8 +57,10 @@ class Registry(Generic[C]):
     def classes(self) -> Mapping[str, type[C]]:
         """Classes by name, sorted. An ImportError of a module is passed on, never swallowed."""
         if not self._classes:
+            found: dict[str, type[C]] = {}
             for module in _modules(self._module):
-                self._add(module)
+                found |= self._collect(module, found)
+            self._classes = found
         return dict(sorted(self._classes.items()))
 
     def add_file(self, path: Path) -> list[str]:
@@ -69,13 +73,14 @@ class Registry(Generic[C]):
         names = [name for name, cls in shipped.items() if cls.__module__ == module.__name__]
         if names:
             return names
-        names = self._add(module)
-        if not names:
+        added = self._collect(module, self._classes)
+        if not added:
             raise UsageError(
                 f"'{path}' defines no {self.kind}; derive a class from {self._base.__qualname__}"
             )
-        self._versions.update(dict.fromkeys(names, digest))
-        return names
+        self._classes |= added
+        self._versions.update(dict.fromkeys(added, digest))
+        return list(added)
 
     def create(self, label: str) -> C:
         """The component a label names, its options converted to the fields' types."""
@@ -83,11 +88,13 @@ class Registry(Generic[C]):
         if match is None:
             raise UsageError(f"'{label}' is no {self.kind} label; write name or name(option=value, ...)")
         name, arguments = match.groups()
-        options = {}
+        options: dict[str, str] = {}
         for part in filter(None, map(str.strip, (arguments or "").split(","))):
             key, equals, value = part.partition("=")
             if not equals:
                 raise UsageError(f"'{part}' in '{label}' is no option; write option=value")
+            if key.strip() in options:
+                raise UsageError(f"'{label}' gives {key.strip()} twice; give it once")
             options[key.strip()] = value.strip()
         return self.build(name, options)
 
@@ -103,6 +110,8 @@ class Registry(Generic[C]):
                 values[key] = TypeAdapter(fields[key]).validate_python(value)
             except ValidationError as error:
                 raise UsageError(f"{name}({key}={value}): {error.errors()[0]['msg']}") from None
+            if isinstance(values[key], float) and not math.isfinite(values[key]):
+                raise UsageError(f"{name}({key}={value}): give a finite number")
         missing = [key for key in fields if key not in values and _default(cls, key) is dataclasses.MISSING]
         if missing:
             raise UsageError(f"{self.kind} '{name}' needs {missing[0]}: write {name}({missing[0]}=...)")
@@ -117,7 +126,14 @@ class Registry(Generic[C]):
         name = snake_case(cls.__name__)
         options = {key: getattr(component, key) for key in _options(cls)}
         version = self._versions.get(name) or str(getattr(cls, "version", 1))
-        return Spec(name=name, options=options, version=version)
+        try:
+            return Spec(name=name, options=options, version=version)
+        except ValidationError as error:
+            option = error.errors()[0]["loc"][1]
+            raise UsageError(
+                f"{self.kind} '{name}': option {option} is {options[str(option)]!r}; "
+                "options are numbers, texts, truth values or None"
+            ) from None
 
     def restore(self, spec: Spec) -> C:
         """The component of a spec; raises UsageError where this installation has another version of it."""
@@ -126,6 +142,10 @@ class Registry(Generic[C]):
         if version != spec.version:
             raise UsageError(f"{self.kind} '{spec.name}' has version {version} here, not {spec.version}")
         return component
+
+    def canonical(self, label: str) -> str:
+        """The one spelling of a label."""
+        return self.label(self.spec(self.create(label)))
 
     def label(self, spec: Spec) -> str:
         """The name and those options that differ from the defaults."""
@@ -145,25 +165,23 @@ class Registry(Generic[C]):
             )
         return classes[name]
 
-    def _add(self, module: ModuleType) -> list[str]:
-        """Register the concrete classes that the module defines itself."""
-        names = []
-        for _, cls in inspect.getmembers(module, inspect.isclass):
-            if (
-                cls.__module__ != module.__name__
-                or not issubclass(cls, self._base)
-                or inspect.isabstract(cls)
-            ):
+    def _collect(self, module: ModuleType, known: Mapping[str, type[C]]) -> dict[str, type[C]]:
+        """The concrete, public classes by name that the module defines itself; refuses a known name."""
+        found: dict[str, type[C]] = {}
+        for class_name, cls in inspect.getmembers(module, inspect.isclass):
+            if cls.__module__ != module.__name__ or not issubclass(cls, self._base):
                 continue
-            name = snake_case(cls.__name__)
-            if name in self._classes:
-                files = inspect.getfile(self._classes[name]), inspect.getfile(cls)
+            if inspect.isabstract(cls) or class_name.startswith("_"):
+                continue
+            name = snake_case(class_name)
+            twin: type | None = found.get(name) or known.get(name)
+            if twin is not None:
+                files = inspect.getfile(twin), inspect.getfile(cls)
                 raise UsageError(
                     f"two {self.kind}s are named '{name}': {files[0]} and {files[1]}; rename one"
                 )
-            self._classes[name] = cls
-            names.append(name)
-        return names
+            found[name] = cls
+        return found
 
 
 def snake_case(name: str) -> str:
@@ -177,18 +195,19 @@ def split_labels(text: str) -> list[str]:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return (
-        f"; did you mean '{close[0]}'?"
-        if close
-        else f"; it has {', '.join(known) or 'none'}"
-        if known
-        else ""
-    )
+    """The end of an error message: the closest known name, or all of them."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; it has {', '.join(names)}" if names else ""
 
 
 def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def _options(cls: type) -> dict[str, Any]:
@@ -218,7 +237,13 @@ def _load_file(path: Path, digest: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UsageError(f"'{path}' is no Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # Dataclasses look up postponed annotations there.
+    sys.modules[module.__name__] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
     return module
 
 

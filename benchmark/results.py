@@ -6,10 +6,11 @@
 """
 
 import io
+import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -74,13 +75,28 @@ class ResultsFolder:
         return {record.key: record for record in self._parse(warn)}
 
     def write(self, outcome: Outcome) -> None:
-        """Write a record and its arrays, the record last."""
+        """Write a record and its arrays, the record last; a failure never replaces a finished cell."""
         name = outcome.record.key
+        if outcome.record.status != "ok" and self._holds_finished(name):
+            return
         if outcome.arrays:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **outcome.arrays)
             write_atomically(self._records / f"{name}.npz", buffer.getvalue())
         write_atomically(self._records / f"{name}.json", outcome.record.model_dump_json().encode() + b"\n")
+
+    def copy_from(self, source: "ResultsFolder", keys: Set[str]) -> None:
+        """Make these records of another folder the only ones here."""
+        for key in sorted(keys):
+            for path in sorted(source.files(key), key=lambda path: path.suffix, reverse=True):
+                write_atomically(self._records / path.name, path.read_bytes())
+        for path in self._records.iterdir():
+            if path.stem not in keys:
+                path.unlink()
+
+    def _holds_finished(self, key: str) -> bool:
+        path = self._records / f"{key}.json"
+        return path.exists() and Record.model_validate_json(path.read_bytes()).status == "ok"
 
     def files(self, key: str) -> Iterator[Path]:
         """The files of one record."""
@@ -96,6 +112,7 @@ class ResultsFolder:
                 record = Record.model_validate_json(path.read_bytes())
                 problem = "" if record.key == record.cell.key == path.stem else "its key is not its cell's"
             except ValidationError as error:
+                _check_schema(path)
                 problem = f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
             if problem:
                 aside = path.with_suffix(".json.unreadable")
@@ -107,6 +124,17 @@ class ResultsFolder:
                 yield record
 
 
+def _check_schema(path: Path) -> None:
+    """Raise UsageError for a record of another schema version: it is no damage, and stays where it is."""
+    with suppress(ValueError, AttributeError):
+        version = json.loads(path.read_bytes()).get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise UsageError(
+                f"record '{path}' has schema version {version}, this installation reads {SCHEMA_VERSION}; "
+                "use the version of reweightbench that wrote it"
+            )
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is whole or absent, also if the process or the machine stops midway."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -116,7 +144,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            # Writing and flushing do not say which file they failed on.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise

@@ -13,7 +13,7 @@ from torch import Tensor
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment, peak_memory
-from reweightbench.benchmark.material import Material, check_needs, gather
+from reweightbench.benchmark.material import Material, check_method, gather
 from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.metrics import balanced_accuracy, compute_metrics
 from reweightbench.benchmark.models import Classifier, build_classifier
@@ -48,7 +48,7 @@ def run_outcome(cell: Cell, sources: Sources) -> Outcome:
         METHODS.add_file(path)
     material = gather(cell, DATASETS.restore(cell.dataset).load(sources))
     method = METHODS.restore(cell.method)
-    check_needs(cell, method)
+    check_method(cell, method)
     model = _build_model(cell, method, material, sources)
     evaluations, best_state = [], {}
     best = -1.0
@@ -180,6 +180,8 @@ def memory_format(cell: Cell) -> torch.memory_format:
 
 def _set_numerics(cell: Cell) -> None:
     torch.set_num_threads(cell.numerics.threads)
+    # For what draws from torch's own stream, such as dropout; the suite's streams are all separate.
+    torch.manual_seed(derive_seed("method", cell.method.name, cell.dataset.name, cell.seed))
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = not cell.numerics.deterministic
     torch.use_deterministic_algorithms(cell.numerics.deterministic)

@@ -5,11 +5,11 @@ import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib import resources
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from reweightbench.benchmark.cell import Budget, Cell, Frozen, Numerics
 from reweightbench.benchmark.errors import UsageError
@@ -25,13 +25,22 @@ from reweightbench.benchmark.registry import (
 )
 
 Device = Literal["cpu", "cuda"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
+
+
+# Labels in their one spelling; an unknown name or option raises UsageError at once.
+MethodLabel = Annotated[str, AfterValidator(METHODS.canonical)]
+DatasetLabel = Annotated[str, AfterValidator(DATASETS.canonical)]
+ModelLabel = Annotated[str, AfterValidator(ARCHITECTURES.canonical)]
+ImbalanceLabel = Annotated[str, AfterValidator(IMBALANCES.canonical)]
+NoiseLabel = Annotated[str, AfterValidator(NOISES.canonical)]
 
 
 class Corruption(Frozen):
     """A setting of the training part: labels of an imbalance and of a noise, each optional."""
 
-    imbalance: str | None = None
-    noise: str | None = None
+    imbalance: ImbalanceLabel | None = None
+    noise: NoiseLabel | None = None
 
     @property
     def label(self) -> str:
@@ -42,8 +51,8 @@ class Corruption(Frozen):
 class NamedBudget(Budget):
     """A budget of the suite; `learning_rates` holds, by method label, what differs from `learning_rate`."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    learning_rates: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(default_factory=dict)]
+    name: Name
+    learning_rates: Annotated[dict[MethodLabel, Annotated[float, Field(gt=0)]], Field(default_factory=dict)]
 
     def for_method(self, label: str) -> Budget:
         """The budget as a cell holds it."""
@@ -54,11 +63,11 @@ class NamedBudget(Budget):
 class Suite(Frozen):
     """The axes of the grid: methods, corruptions, clean-set sizes, budgets and seeds, all crossed."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    name: Name
     title: str
-    dataset: str
-    model: str
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    dataset: DatasetLabel
+    model: ModelLabel
+    methods: Annotated[tuple[MethodLabel, ...], Field(min_length=1)]
     corruptions: Annotated[tuple[Corruption, ...], Field(min_length=1)]
     clean_sizes: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     budgets: Annotated[tuple[NamedBudget, ...], Field(min_length=1)]
@@ -73,9 +82,11 @@ class Suite(Frozen):
             repeated = [value for value in values if values.count(value) > 1]
             if repeated:
                 raise ValueError(f"{axis} lists {repeated[0]!r} twice")
-        names = [budget.name for budget in self.budgets]
-        if len(set(names)) < len(names):
-            raise ValueError("two budgets have the same name")
+        for first, second in combinations(self.budgets, 2):
+            if first.name == second.name:
+                raise ValueError(f"two budgets are named {first.name!r}")
+            if first.model_copy(update={"name": second.name}) == second:
+                raise ValueError(f"budgets {first.name!r} and {second.name!r} are the same")
         for budget in self.budgets:
             strangers = set(budget.learning_rates) - set(self.methods)
             if strangers:
@@ -120,7 +131,10 @@ def load_suite(name: str) -> Suite:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"no suite file '{name}'; give a TOML file or one of {', '.join(suite_names())}")
-        text = path.read_text()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UsageError(f"suite file '{name}' is not UTF-8 text") from None
     elif name in suite_names():
         text = (resources.files("reweightbench.benchmark") / "suites" / f"{name}.toml").read_text()
     else:
@@ -199,7 +213,7 @@ def select(suite: Suite, methods: Collection[str] | None, seeds: Collection[int]
     """The suite with other methods or seeds."""
     changes: dict[str, tuple[str, ...] | tuple[int, ...]] = {}
     if methods:
-        changes["methods"] = tuple(methods)
+        changes["methods"] = tuple(dict.fromkeys(methods))
     if seeds:
         changes["seeds"] = tuple(seeds)
     return suite.model_copy(update=changes)

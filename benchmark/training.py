@@ -13,7 +13,7 @@ from reweightbench.benchmark.augmentation import augment, normalise
 from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.dataset import AugmentationName
 from reweightbench.benchmark.epoch import Epoch, EpochStatistics
-from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
 from reweightbench.benchmark.method import Method, PoolName, Stage, Step
 from reweightbench.benchmark.models import Classifier, seeded
 from reweightbench.benchmark.problem import Batch, Problem
@@ -36,8 +36,8 @@ class Examples:
     def pool(self, name: PoolName) -> Tensor:
         """Places of the examples in a pool."""
         training, total = len(self.is_mislabelled), len(self.targets)
-        first = training if name == "clean" else 0
-        return torch.arange(first, training if name == "train" else total)
+        ends = {"train": (0, training), "clean": (training, total), "train+clean": (0, total)}
+        return torch.arange(*ends[name])
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,19 @@ class Inputs:
 
     @torch.no_grad()
     def predict(self, model: Classifier, method: Method, images: Tensor) -> Tensor:
-        """Class probabilities `(n, c)` in float64 of uint8 images, as the method evaluates them."""
+        """Class probabilities `(n, c)` in float64 of uint8 images, as the method evaluates them.
+
+        Raises NonFiniteLossError where they are not finite.
+        """
         model.eval()
         parts = []
         for part in images.split(EVALUATION_BATCH):
             batch = normalise(part, self.mean, self.std).contiguous(memory_format=self.memory_format)
             parts.append(method.adjust_logits(model(batch)).double().softmax(-1))
-        return torch.cat(parts).cpu()
+        probabilities = torch.cat(parts).cpu()
+        if not probabilities.isfinite().all():
+            raise NonFiniteLossError("the model's outputs became non-finite")
+        return probabilities
 
 
 class Order:

@@ -21,6 +21,21 @@ class Raises(Method):
         raise RuntimeError("this method raises")
 
 
+class StubbornError(Exception):
+    """Like many libraries' errors, it cannot be rebuilt from its pickled form."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+@dataclass
+class RaisesStubbornly(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise StubbornError("this", "that")
+
+
 @dataclass
 class Hangs(Method):
     paper: ClassVar[str] = "none"
@@ -54,7 +69,7 @@ class ExhaustsMemory(Method):
 
 
 @dataclass
-class NotANumber(Method):
+class BecomesNan(Method):
     paper: ClassVar[str] = "none"
 
     def example_weights(self, step: Step) -> Tensor:

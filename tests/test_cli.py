@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from reweightbench.benchmark.cli import main
@@ -123,7 +124,7 @@ def test_a_method_that_needs_the_clean_set_is_refused_without_one() -> None:
     assert not Path("runs").exists()
 
 
-@pytest.mark.skipif("torch.cuda.is_available()", reason="a machine with CUDA accepts the option")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine with CUDA accepts the option")
 def test_cuda_is_refused_where_there_is_none() -> None:
     assert_one_line(call("run", "mini.toml", "--device", "cuda"), "CUDA", "--device cpu")
 
@@ -192,6 +193,11 @@ def test_a_damaged_record_is_named_and_its_cell_runs_again() -> None:
     assert result.exit_code == 0
     assert path.name in result.stderr
     assert path.exists()
+
+
+def test_a_budget_too_short_for_a_method_is_refused_before_the_first_cell() -> None:
+    Path("mini.toml").write_text(SUITE.replace("random_weights", "fine_tune"))
+    assert_one_line(call("run", "mini.toml", "--dry-run"), "1 epochs cannot be divided", "more epochs")
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_finished() -> None:

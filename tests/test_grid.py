@@ -118,18 +118,19 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
     arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--timeout", 8, "--jobs", 2]
     done = start(place, *arguments)
     assert done.returncode == 1
-    assert "12 of 14 cells failed" in done.stderr
+    assert "14 of 16 cells failed" in done.stderr
     assert "Traceback" not in done.stderr
     records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
     statuses = {(record["cell"]["method"]["name"], record["status"]) for record in records}
     assert statuses == {
         ("sgd", "ok"),
         ("raises", "error"),
+        ("raises_stubbornly", "error"),
         ("hangs", "timeout"),
         ("exits", "crashed"),
         ("kills_itself", "crashed"),
         ("exhausts_memory", "oom"),
-        ("not_a_number", "nonfinite"),
+        ("becomes_nan", "nonfinite"),
     }
     told = start(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")
     assert "this method raises" in told.stdout

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.results import Manifest, ResultsFolder, write_atomically
-from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.run import Outcome, run_outcome
 from reweightbench.benchmark.suite import load_suite, plan_cells
 
 MANIFEST = Manifest(suite="digits", variant="embedded", fingerprint="0" * 64, model="small_cnn", device="cpu")
@@ -57,11 +58,10 @@ def test_equal_outcomes_give_equal_bytes(folder: ResultsFolder, outcomes: list[O
         lambda text: text[: len(text) // 2],
         lambda text: "",
         lambda text: text.replace('"status":"error"', '"status":"fine"'),
-        lambda text: text.replace('"schema_version":1', '"schema_version":99'),
         lambda text: json.dumps(json.loads(text) | {"extra": 1}),
         lambda text: text.replace('"seed":0', '"seed":7'),
     ],
-    ids=["cut", "empty", "value", "schema", "key", "tampered"],
+    ids=["cut", "empty", "value", "key", "tampered"],
 )
 def test_a_damaged_record_is_named_and_moved_aside(folder: ResultsFolder, outcomes, damage) -> None:
     path = next(folder.files(outcomes[0].record.key))
@@ -73,6 +73,34 @@ def test_a_damaged_record_is_named_and_moved_aside(folder: ResultsFolder, outcom
     assert "\n" not in warnings[0]
     assert not path.exists()
     assert path.with_name(path.name + ".unreadable").exists()
+
+
+def test_a_record_of_a_newer_schema_is_refused_and_stays(folder: ResultsFolder, outcomes) -> None:
+    path = next(folder.files(outcomes[0].record.key))
+    path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":99'))
+    with pytest.raises(UsageError, match="schema version 99"):
+        folder.read(print)
+    assert path.exists()
+
+
+def test_a_failure_never_replaces_a_finished_cell(folder: ResultsFolder) -> None:
+    cell = plan_cells(load_suite("digits"), "embedded", "cpu")[0].cell
+    quick = cell.model_copy(update={"budget": cell.budget.model_copy(update={"epochs": 1}), "seed": 9})
+    finished = run_outcome(quick, Sources())
+    folder.write(finished)
+    folder.write(
+        Outcome(finished.record.model_copy(update={"status": "oom", "result": None, "cost": None}), {})
+    )
+    assert folder.read(print)[quick.key].status == "ok"
+
+
+def test_copying_makes_the_target_equal(folder: ResultsFolder, outcomes, tmp_path: Path) -> None:
+    target = ResultsFolder(tmp_path / "target")
+    target.claim(MANIFEST)
+    target.copy_from(folder, {outcome.record.key for outcome in outcomes})
+    target.copy_from(folder, {outcomes[0].record.key})
+    assert list(target.read(print)) == [outcomes[0].record.key]
+    assert [path.suffix for path in target.files(outcomes[0].record.key)] == [".json", ".npz"]
 
 
 def test_temporary_files_are_never_read(folder: ResultsFolder, outcomes: list[Outcome]) -> None:

@@ -221,6 +221,18 @@ def test_weights_that_are_not_finite_end_the_run(value: float) -> None:
         train(Probe(lambda losses: torch.full_like(losses, value)), build_model())
 
 
+def test_a_last_weight_that_is_not_finite_ends_the_run() -> None:
+    """No later loss would tell."""
+    calls: list[int] = []
+
+    def spoil_the_third(losses: Tensor) -> Tensor:
+        calls.append(1)
+        return torch.full_like(losses, math.nan if len(calls) == 3 else 1.0)
+
+    with pytest.raises(NonFiniteLossError, match="epoch 0"):
+        train(Probe(spoil_the_third), build_model(), epochs=1)
+
+
 def test_losses_that_are_not_finite_end_the_run() -> None:
     """A rate this high overflows within the first epochs."""
     with pytest.raises(NonFiniteLossError, match="non-finite in epoch"):
@@ -484,3 +496,10 @@ def test_prediction_uses_running_statistics_and_leaves_them() -> None:
     assert probabilities.dtype == torch.float64
     torch.testing.assert_close(probabilities, expected, rtol=1e-6, atol=1e-7)
     assert states_equal(model, before)
+
+
+def test_predictions_that_are_not_finite_are_an_error() -> None:
+    training = make_training(Probe(), build_model())
+    training.problem.model.head.bias.data[1] = math.inf
+    with pytest.raises(NonFiniteLossError, match="outputs became non-finite"):
+        training.inputs.predict(training.problem.model, training.method, training.examples.images)

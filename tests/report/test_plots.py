@@ -26,6 +26,9 @@ from reweightbench.benchmark.suite import Corruption
 T_3_SEEDS = 4.302653
 WIDE_KINDS = {"imbalance", "noise", "overhead"}
 BUDGET_KINDS = {"validation", "memorised", "weights", "recall", "confusion"}
+LEAST_HEIGHT = 1.7
+"""Inches of a panel."""
+
 KINDS = WIDE_KINDS | BUDGET_KINDS
 MakeGrid = Callable[..., Any]
 
@@ -91,8 +94,11 @@ def hidden_tick_labels(figure: Figure) -> Iterator[Text]:
 
 
 def assert_legible(figure: Figure) -> None:
-    """No text of the figure overlaps another or leaves the picture."""
+    """No text of the figure overlaps another or leaves the picture, and no panel is squeezed."""
     figure.draw_without_rendering()
+    for axes in figure.axes:
+        if axes.get_title():
+            assert axes.get_window_extent().height / figure.dpi > LEAST_HEIGHT, axes
     hidden = set(hidden_tick_labels(figure))
     texts = [
         text
@@ -140,6 +146,8 @@ def test_long_names_are_legible(make_grid: MakeGrid, kind: str) -> None:
     figure = plot.draw()
     add_title(figure, plot.title, [])
     assert_legible(figure)
+    for legend in figure.legends if kind != "weights" else []:
+        assert "_mine" in {text.get_text().strip() for text in legend.get_texts()}
 
 
 @pytest.mark.parametrize(
