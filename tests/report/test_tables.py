@@ -80,6 +80,15 @@ def test_frame_has_a_row_per_finished_cell(make_grid: MakeGrid) -> None:
     assert row["peak_memory_bytes"] == cost.peak_memory_bytes
 
 
+def test_only_ok_records_count(make_grid: MakeGrid) -> None:
+    grid = make_grid()
+    key = grid.planned[0].key
+    grid.records[key] = grid.records[key].model_copy(update={"status": "nonfinite"})
+    findings = findings_of(grid)
+    assert key not in set(make_frame(findings)["key"])
+    assert [(absent.planned.key, absent.status) for absent in findings.absent] == [(key, "nonfinite")]
+
+
 def test_overhead_is_a_ratio_within_setting_and_seed(make_grid: MakeGrid) -> None:
     grid = make_grid(budgets={"short": 4, "long": 9}, clean_sizes=(10, 20))
     frame = make_frame(findings_of(grid)).set_index("key")
@@ -91,6 +100,17 @@ def test_overhead_is_a_ratio_within_setting_and_seed(make_grid: MakeGrid) -> Non
         )
         seconds = [grid.records[key].cost.train_seconds for key in (cell.key, reference.key)]
         assert frame.loc[cell.key, "overhead_unpaired"] == pytest.approx(seconds[0] / seconds[1])
+
+
+def test_leaderboard_shows_the_median_overhead(full_grid: Any) -> None:
+    findings = findings_of(full_grid)
+    frame = make_frame(findings)
+    times = column(make_leaderboard(findings, frame, "short", 100), "time / sgd (unpaired)")
+    for method in findings.methods:
+        part = frame[(frame["method"] == method) & (frame["budget"] == "short")]
+        median = statistics.median(part["overhead_unpaired"])
+        assert float(times[method].text) == pytest.approx(median, abs=0.005 + 1e-9)
+    assert times["sgd"].text == "1.00"
 
 
 def test_overhead_is_unknown_without_the_reference(make_grid: MakeGrid) -> None:
@@ -240,6 +260,7 @@ def test_validation_table_shows_learning_rates_of_their_own(make_grid: MakeGrid)
     entries = column(table, "short (at lr)")
     assert entries["sgd"].text.endswith(" at 0.05")
     assert entries["meta_reweight"].text.endswith(" at 0.2")
+    assert not any(entry.is_best for entry in entries.values()), "there is one budget only"
 
 
 def test_corruption_table_is_of_what_came_out(make_grid: MakeGrid) -> None:
