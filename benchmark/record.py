@@ -42,7 +42,7 @@ class Curves(Frozen):
 
 
 class Realised(Frozen):
-    """The corruption as it came out; row i of `transitions` counts examples of true class i."""
+    """The corruption as it came out, counted by true class; row i of `transitions` is true class i."""
 
     class_counts: list[int]
     noise_share: float
@@ -51,7 +51,7 @@ class Realised(Frozen):
 
 
 class Result(Frozen):
-    """What a finished training run found; equal for equal cells on one machine."""
+    """What a finished training run found; equal for equal cells on one machine. Epochs count from 0."""
 
     fingerprint: str
     sizes: dict[Literal["train", "validation", "clean", "test"], int]

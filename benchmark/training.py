@@ -195,7 +195,9 @@ def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, i
         total += stage.share
         ends.append(round(total * epochs))
     lengths = [end - start for start, end in pairwise(ends)]
-    if min(lengths) < 1 or ends[-1] != epochs:
+    if not math.isclose(total, 1):
+        raise UsageError(f"stages have shares that sum to {total:g}; let them sum to 1")
+    if min(lengths) < 1:
         raise UsageError(
             f"{epochs} epochs cannot be divided into stages with shares "
             f"{', '.join(f'{stage.share:g}' for stage in stages)}; give the budget more epochs"
