@@ -164,6 +164,9 @@ def report(suite: Suite, path: Path, allow_partial: bool, allow_mixed: bool) -> 
 
 def publish(suite: Suite, path: Path, target: Path) -> str:
     """Copy the suite's records to `target` and write the report there."""
+    from reweightbench.benchmark.findings import Findings  # noqa: PLC0415 - late for the reason in `report`
+    from reweightbench.benchmark.report import check_findings  # noqa: PLC0415
+
     planned, records = _recorded(suite, path)
     missing = sum(plan.key not in records or records[plan.key].status != "ok" for plan in planned)
     if missing:
@@ -171,7 +174,7 @@ def publish(suite: Suite, path: Path, target: Path) -> str:
             f"{missing} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
         )
     # Refuses what cannot be published before anything is copied.
-    report(suite, path, allow_partial=False, allow_mixed=False)
+    check_findings(Findings(suite, planned, records))
     source, published = ResultsFolder(path), ResultsFolder(target)
     published.claim(source.manifest())
     published.copy_from(source, {plan.key for plan in planned})

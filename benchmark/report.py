@@ -46,9 +46,7 @@ def write_report(
     different environments (unless `allow_mixed`), and where they were trained on different data.
     """
     findings = Findings(suite, planned, records)
-    _check_cells(findings, allow_partial)
-    _check_environments(findings, allow_mixed)
-    _check_data(findings)
+    check_findings(findings, allow_partial=allow_partial, allow_mixed=allow_mixed)
     frame = make_frame(findings)
     tables = make_tables(findings, frame)
     _delete_earlier(folder)
@@ -61,6 +59,13 @@ def write_report(
     left_out = [f"left out: {title} ({reason})" for title, reason in plots.skipped]
     text = "\n".join([*findings.marks, *map(to_text, boards), *left_out, f"page: {page}"])
     return Report([page, *paths], text, plots.skipped)
+
+
+def check_findings(findings: Findings, *, allow_partial: bool = False, allow_mixed: bool = False) -> None:
+    """Raise UsageError where `write_report` would refuse, without writing anything."""
+    _check_cells(findings, allow_partial)
+    _check_environments(findings, allow_mixed)
+    _check_data(findings)
 
 
 def _check_cells(findings: Findings, allow_partial: bool) -> None:
