@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reweightbench.benchmark.problem import Precision
 from reweightbench.benchmark.registry import Spec
 
 
@@ -28,10 +29,14 @@ class Budget(Frozen):
 
 
 class Numerics(Frozen):
-    """Settings of the arithmetic; each can change the last bits of a result."""
+    """Settings of the arithmetic; each can change the last bits of a result.
+
+    `precision` bfloat16 is torch's autocast: forward passes of training and evaluation in mixed precision,
+    parameters, losses and what methods derive from other parameter points in float32.
+    """
 
     threads: Annotated[int, Field(gt=0)] = 1
-    precision: Literal["float32"] = "float32"
+    precision: Precision = "float32"
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     deterministic: bool = False
 

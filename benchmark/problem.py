@@ -1,7 +1,7 @@
 """What a method may know about the training run it belongs to, and nothing more."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from reweightbench.benchmark.models import Classifier
+from reweightbench.benchmark.seeding import RandomState
 
 Need = Literal["clean_set", "noise_rate", "class_counts"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class UndeclaredNeedError(Exception):
 class Problem:
     """One training run as a method sees it; the test set is never part of it.
 
-    `targets` `(n,)` are the training targets as corrupted; `generator` is the method's own stream.
+    `targets` `(n,)` are the training targets as corrupted; `generator` is the method's own stream. With
+    `precision` bfloat16 a step's losses come from a forward pass in mixed precision.
     """
 
     targets: Tensor
@@ -45,6 +48,8 @@ class Problem:
     realised_noise_rate: float
     draw_clean: Callable[[int], Batch]
     example_losses: Callable[[Tensor, Batch], Tensor]
+    precision: Precision = "float32"
+    random_state: RandomState = field(default_factory=RandomState)
 
     @property
     def class_counts(self) -> Tensor:
@@ -67,13 +72,16 @@ class Problem:
         return self.draw_clean(size)
 
     def losses_at(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The method's losses `(b,)` of a batch at another parameter point.
+        """The method's losses `(b,)` of a batch at another parameter point, in the parameters' own precision.
 
-        Differentiable in `parameters`. The model's own parameters and buffers stay as they are:
-        batch normalisation updates clones of its running statistics.
+        Differentiable in `parameters`; those of the model that it does not name count as constants. The pass
+        draws what the step's forward pass drew (dropout), and leaves the model and torch's random stream as
+        they are: batch normalisation updates clones of its running statistics.
         """
+        point = {name: value.detach() for name, value in self.model.named_parameters()} | dict(parameters)
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        logits = functional_call(self.model, (dict(parameters), buffers), (batch.inputs,))
+        with self.random_state.replay(), torch.autocast(batch.inputs.device.type, enabled=False):
+            logits = functional_call(self.model, (point, buffers), (batch.inputs,))
         return self.example_losses(logits, batch)
 
     def _require(self, need: Need) -> None:

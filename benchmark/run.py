@@ -109,6 +109,7 @@ class _Run:
             std=torch.tensor(data.std, device=device),
             augmentation=material.dataset.augmentation,
             memory_format=memory_format(cell),
+            precision=cell.numerics.precision,
         )
         corrupted, clean = material.corrupted, material.split.clean
         self._examples = Examples(
@@ -169,6 +170,7 @@ class _Run:
             realised_noise_rate=float(self._material.corrupted.is_mislabelled.mean()),
             draw_clean=draw_clean,
             example_losses=self._method.example_losses,
+            precision=self._cell.numerics.precision,
         )
 
 

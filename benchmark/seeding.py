@@ -5,6 +5,8 @@ weights and batch order, which makes every comparison between them a paired one.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -32,3 +34,28 @@ def derive_seed(purpose: Purpose, *scope: str | int) -> int:
 def make_generator(purpose: Purpose, *scope: str | int) -> torch.Generator:
     """A CPU generator of its own for one purpose; draws are moved to the device by the caller."""
     return torch.Generator().manual_seed(derive_seed(purpose, *scope))
+
+
+class RandomState:
+    """The state of torch's own stream when a step's forward pass began: what dropout drew from.
+
+    Extra passes of a step replay it, so that they see the same dropped units and leave the stream as it was.
+    """
+
+    def __init__(self) -> None:
+        self.note()
+
+    def note(self) -> None:
+        """Remember the present state."""
+        self._cpu = torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+
+    @contextmanager
+    def replay(self) -> Iterator[None]:
+        """Draw from the remembered state inside, then go on as if nothing had been drawn."""
+        devices = [] if self._cuda is None else [torch.cuda.current_device()]
+        with torch.random.fork_rng(devices):
+            torch.set_rng_state(self._cpu)
+            if self._cuda is not None:
+                torch.cuda.set_rng_state(self._cuda)
+            yield

@@ -16,7 +16,7 @@ from reweightbench.benchmark.epoch import Epoch, EpochStatistics
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
 from reweightbench.benchmark.method import Method, PoolName, Stage, Step
 from reweightbench.benchmark.models import Classifier, seeded
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.problem import Batch, Precision, Problem
 
 STEP_MILESTONES = (0.5, 0.75)
 EVALUATION_BATCH = 500
@@ -42,12 +42,20 @@ class Examples:
 
 @dataclass(frozen=True)
 class Inputs:
-    """How stored images become the model's inputs."""
+    """How stored images become the model's inputs, and in which arithmetic the model takes them."""
 
     mean: Tensor
     std: Tensor
     augmentation: AugmentationName
     memory_format: torch.memory_format
+    precision: Precision = "float32"
+
+    def forward(self, model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features `(b, d)` and logits `(b, c)`, at least in float32 also after mixed precision."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            features = model.features(images)
+            logits = model.head(features)
+        return _at_least_float32(features), _at_least_float32(logits)
 
     def make_batch(self, examples: Examples, index: Tensor, generator: torch.Generator) -> Batch:
         """The examples at `index` `(b,)`, augmented from `generator`."""
@@ -65,7 +73,8 @@ class Inputs:
         parts = []
         for part in images.split(EVALUATION_BATCH):
             batch = normalise(part, self.mean, self.std).contiguous(memory_format=self.memory_format)
-            parts.append(method.adjust_logits(model(batch)).double().softmax(-1))
+            logits = self.forward(model, batch)[1]
+            parts.append(method.adjust_logits(logits).double().softmax(-1))
         probabilities = torch.cat(parts).cpu()
         if not probabilities.isfinite().all():
             raise NonFiniteLossError("the model's outputs became non-finite")
@@ -148,8 +157,8 @@ class Training:
         self, optimizer: torch.optim.Optimizer, batch: Batch, epoch: int, rate: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One update that minimises mean(weights * losses); returns losses, logits and weights."""
-        features = self.problem.model.features(batch.inputs)
-        logits = self.problem.model.head(features)
+        self.problem.random_state.note()
+        features, logits = self.inputs.forward(self.problem.model, batch.inputs)
         losses = self.method.example_losses(logits, batch)
         step = Step(epoch, batch, logits.detach(), features.detach(), losses.detach(), rate)
         weights = self.method.example_weights(step)
@@ -208,3 +217,7 @@ def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, i
 def _reset(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         module.reset_parameters()
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))

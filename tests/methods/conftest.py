@@ -16,7 +16,7 @@ TRAINING_EXAMPLES = 40
 CLEAN_EXAMPLES = 9
 
 
-def build_network() -> Classifier:
+def build_network(dropout: float = 0.0) -> Classifier:
     """A small convolutional network with batch normalisation in both of its forms."""
     body = nn.Sequential(
         nn.Conv2d(1, 4, 3, stride=2, padding=1, bias=False),
@@ -26,6 +26,7 @@ def build_network() -> Classifier:
         nn.Linear(64, 8),
         nn.BatchNorm1d(8),
         nn.ReLU(),
+        nn.Dropout(dropout),
     )
     return Classifier(body, nn.Linear(8, CLASSES))
 
@@ -38,8 +39,8 @@ class Workbench:
 
     clean_examples = CLEAN_EXAMPLES
 
-    def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
-        self._seed, self._dtype = seed, dtype
+    def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float32, dropout: float = 0.0) -> None:
+        self._seed, self._dtype, self._dropout = seed, dtype, dropout
         stream = torch.Generator().manual_seed(seed)
         total = TRAINING_EXAMPLES + CLEAN_EXAMPLES
         self._images = torch.randn(total, 1, 8, 8, generator=stream, dtype=dtype)
@@ -68,7 +69,7 @@ class Workbench:
             order = torch.randperm(CLEAN_EXAMPLES, generator=clean_stream)
             return self.batch(TRAINING_EXAMPLES + order[:size])
 
-        model = seeded(self._seed + 2, lambda: method.build_model(build_network))
+        model = seeded(self._seed + 2, lambda: method.build_model(lambda: build_network(self._dropout)))
         return Problem(
             targets=self._targets[:TRAINING_EXAMPLES],
             classes=CLASSES,
@@ -87,6 +88,8 @@ class Workbench:
         The model's running statistics stay as they are.
         """
         batch = self.batch(torch.arange(size))
+        torch.manual_seed(self._seed)
+        problem.random_state.note()
         buffers = {name: buffer.clone() for name, buffer in problem.model.named_buffers()}
         with torch.no_grad():
             features = problem.model.features(batch.inputs)
