@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from reweightbench.benchmark.findings import Findings
-from reweightbench.benchmark.frame import REFERENCE
 from reweightbench.benchmark.leaderboard import average_settings
+from reweightbench.benchmark.overhead import Overheads
 from reweightbench.benchmark.panels import (
     PERCENT,
     SMALL,
@@ -25,7 +25,8 @@ from reweightbench.benchmark.panels import (
     method_samples,
 )
 from reweightbench.benchmark.registry import Spec
-from reweightbench.benchmark.statistics import Summary, summarise
+from reweightbench.benchmark.statistics import Median, Summary, summarise
+from reweightbench.benchmark.timing import REFERENCE
 
 DODGE = 0.03
 """Width over which the methods of one level spread, as a share of the axis."""
@@ -58,28 +59,43 @@ def draw_noise(findings: Findings, frame: pd.DataFrame) -> Figure:
     return _draw_levels(findings, frame, Axis("noise", "rate", neutral=0, other="imbalance"))
 
 
-def draw_overhead(findings: Findings, frame: pd.DataFrame) -> Figure:
-    """A panel per budget: mean over settings against median training time over that of the reference."""
-    if frame["overhead_unpaired"].isna().all():
+def draw_overhead(findings: Findings, frame: pd.DataFrame, overheads: Overheads | None = None) -> Figure:
+    """A panel per budget: mean over settings against training time over that of the reference.
+
+    Without `overheads` the time is the unpaired one of the grid.
+    """
+    if overheads is None and frame["overhead_unpaired"].isna().all():
         raise NothingToDraw(f"no finished cell of '{REFERENCE}', the reference of training time")
     styles, drawn = make_styles(findings), set()
     figure, panels = make_panels([f"budget {budget}" for budget in findings.budgets], 2, 4.6, 3.4)
     axes_list = [axes for row in panels for axes in row]
     for axes, budget in zip(axes_list, findings.budgets, strict=True):
         part = frame[frame["budget"] == budget]
-        times = part.groupby("method", observed=True)["overhead_unpaired"].median()
-        if times.max() > MOST_LINEAR * times.min():
+        times = _unpaired_times(part) if overheads is None else overheads.ratios
+        values = [time.value for time in times.values()]
+        if values and max(values) > MOST_LINEAR * min(values):
             axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(PLAIN)
         for method, summary in average_settings(part, "balanced_accuracy").items():
-            _draw_points(axes, styles[method], {float(times[method]): summary}, line="")
-            drawn.add(method)
-        axes.set_xlabel(f"training time / {REFERENCE} (unpaired)", fontsize=SMALL)
+            if method in times:
+                time = times[method]
+                _draw_points(axes, styles[method], {time.value: summary}, line="")
+                axes.plot(
+                    [time.low, time.high], [summary.mean] * 2, color=styles[method].color, linewidth=0.8
+                )
+                drawn.add(method)
+        unpaired = " (unpaired)" if overheads is None else ""
+        axes.set_xlabel(f"training time / {REFERENCE}{unpaired}", fontsize=SMALL)
         _finish_axes(axes)
     for row in panels:
         row[0].set_ylabel("balanced accuracy", fontsize=SMALL)
     add_legend(figure, method_samples(styles, drawn, with_line=False))
     return figure
+
+
+def _unpaired_times(part: pd.DataFrame) -> dict[str, Median]:
+    times = part.groupby("method", observed=True)["overhead_unpaired"].median().dropna()
+    return {str(method): Median(float(time), float(time), float(time)) for method, time in times.items()}
 
 
 def _draw_levels(findings: Findings, frame: pd.DataFrame, axis: Axis) -> Figure:

@@ -21,7 +21,9 @@ from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Registry
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.stopwatch import time_suite
 from reweightbench.benchmark.suite import Device, Planned, Suite, load_suite, plan_cells, suite_names
+from reweightbench.benchmark.table import to_text
 
 
 def describe(registry: Registry[Any]) -> Iterator[str]:
@@ -100,15 +102,7 @@ def run(
     """Run what has no record yet; returns how many cells of the suite have failed."""
     planned, data = _plan(suite, sources, device)
     ARCHITECTURES.create(suite.model).find_weights(sources)
-    folder.claim(
-        Manifest(
-            suite=suite.name,
-            variant=data.variant,
-            fingerprint=data.fingerprint,
-            model=suite.model,
-            device=device,
-        )
-    )
+    _claim(folder, suite, data, device)
     records = folder.read(_warn)
     known = {key: record for key, record in records.items() if record.status == "ok" or not retry_failed}
     todo = [plan.cell for plan in planned if plan.key not in known]
@@ -157,9 +151,38 @@ def report(suite: Suite, path: Path, allow_partial: bool, allow_mixed: bool) -> 
 
     planned, records = _recorded(suite, path)
     written = write_report(
-        suite, planned, records, path / "report", allow_partial=allow_partial, allow_mixed=allow_mixed
+        suite,
+        planned,
+        records,
+        path / "report",
+        timings=ResultsFolder(path).timings(),
+        allow_partial=allow_partial,
+        allow_mixed=allow_mixed,
     )
     return written.text
+
+
+def measure_time(
+    suite: Suite,
+    folder: ResultsFolder,
+    sources: Sources,
+    device: Device,
+    *,
+    rounds: int,
+    steps: int | None,
+    restart: bool,
+    quiet: bool,
+) -> tuple[str, bool]:
+    """Measure the suite's training-time overhead; returns what to print and whether it is noisy."""
+    from reweightbench.benchmark.overhead import Overheads, make_overhead_table  # noqa: PLC0415 - as in `report`
+
+    data = DATASETS.create(suite.dataset).load(sources)
+    _claim(folder, suite, data, device)
+    timing = time_suite(
+        suite, folder, data, sources, device, rounds=rounds, steps=steps, restart=restart, quiet=quiet
+    )
+    overheads = Overheads(timing)
+    return to_text(make_overhead_table(overheads)), overheads.is_noisy
 
 
 def publish(suite: Suite, path: Path, target: Path) -> str:
@@ -189,6 +212,19 @@ def _plan(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned]
     for cell in {(plan.corruption, plan.clean_size, plan.seed): plan.cell for plan in planned}.values():
         gather(cell, data)
     return planned, data
+
+
+def _claim(folder: ResultsFolder, suite: Suite, data: ImageData, device: Device) -> None:
+    """Make the folder hold results of the suite on this data and device, or raise UsageError."""
+    folder.claim(
+        Manifest(
+            suite=suite.name,
+            variant=data.variant,
+            fingerprint=data.fingerprint,
+            model=suite.model,
+            device=device,
+        )
+    )
 
 
 def _check_methods(planned: list[Planned]) -> None:

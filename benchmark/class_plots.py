@@ -10,7 +10,6 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from reweightbench.benchmark.findings import Findings, Finished
-from reweightbench.benchmark.frame import REFERENCE
 from reweightbench.benchmark.panels import (
     PERCENT,
     SMALL,
@@ -21,6 +20,7 @@ from reweightbench.benchmark.panels import (
     show_label,
 )
 from reweightbench.benchmark.registry import DATASETS
+from reweightbench.benchmark.timing import REFERENCE
 
 MOST_NUMBERS = 12
 """Classes up to which every field of a map says its value."""

@@ -24,6 +24,7 @@ from reweightbench.benchmark.registry import (
 )
 from reweightbench.benchmark.results import ResultsFolder
 from reweightbench.benchmark.suite import Suite, load_suite, parse_seeds, select
+from reweightbench.benchmark.timing import FEWEST_ROUNDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,6 +85,11 @@ data_options = options(
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of results folders."
 )
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+weights_option = click.option(
+    "--weights", help="Pretrained weights: a file, or 'none' to train from scratch."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 selection_options = options(
     click.option("--methods", help="Only these: labels, or paths of your own Python files, comma-separated."),
     click.option("--seeds", help="Only these, for example 0-4 or 0,2,7."),
@@ -127,14 +133,14 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
     type=click.IntRange(1),
     help="Cells at a time  [default: cores / threads of a cell; 1 on a GPU].",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--weights", help="Pretrained weights: a file, or 'none' to train from scratch.")
+@device_option
+@weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a cell is given up."
 )
 @click.option("--dry-run", is_flag=True, help="Check the suite and count its cells.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@quiet_option
 def run(
     suite: str,
     results: Path,
@@ -180,6 +186,54 @@ def status(suite: str, results: Path, methods: str | None, seeds: str | None) ->
     chosen, _ = _select(suite, methods, seeds)
     for line in actions.status(chosen, results / chosen.name):
         click.echo(line)
+
+
+@main.command("time")
+@click.argument("suite")
+@results_option
+@data_options
+@click.option("--methods", help="Only these: labels, or paths of your own Python files, comma-separated.")
+@device_option
+@weights_option
+@click.option("--rounds", type=click.IntRange(FEWEST_ROUNDS), default=FEWEST_ROUNDS, help="Paired samples.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Timed steps of a method in a round  [default: half a second of sgd, at least 5].",
+)
+@click.option("--restart", is_flag=True, help="Measure anew in the place of an earlier measurement.")
+@quiet_option
+def measure_time(
+    suite: str,
+    results: Path,
+    data_dir: Path,
+    allow_subset: bool,
+    methods: str | None,
+    device: str,
+    weights: str | None,
+    rounds: int,
+    steps: int | None,
+    restart: bool,
+    quiet: bool,
+) -> None:
+    """Measure the training time of SUITE's methods against sgd's, on an otherwise idle machine."""
+    chosen, files = _select(suite, methods, None)
+    sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
+    chosen, sources = actions.with_weights(chosen, sources, weights)
+    text, is_noisy = actions.measure_time(
+        chosen,
+        ResultsFolder(results / chosen.name),
+        sources,
+        actions.resolve_device(device),
+        rounds=rounds,
+        steps=steps,
+        restart=restart,
+        quiet=quiet,
+    )
+    click.echo(text)
+    if is_noisy:
+        click.echo("warning: this machine was not quiet; run the same with --restart when it is", err=True)
+    sys.exit(1 if is_noisy else 0)
 
 
 @main.command()

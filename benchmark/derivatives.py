@@ -1,5 +1,6 @@
 """First derivatives that meta-learned weights are made of, without a second backward pass."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -12,6 +13,9 @@ from reweightbench.benchmark.problem import Batch, Problem
 
 Parameters = Mapping[str, Tensor]
 Way = Literal["exact", "finite_difference"]
+
+# torch 2.15 warns about itself at the first forward-mode pass of a process.
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
 RELATIVE_STEP = 1e-3
 """Length of the finite step in parameter space: in float32, large enough for the losses' last digits."""

@@ -26,6 +26,13 @@ def describe_environment() -> Environment:
     )
 
 
+def describe_hardware(device: str, threads: int) -> str:
+    """What a measurement ran on: the GPU, or the processor and the threads used of it."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
 def peak_memory(device: str) -> int:
     """Peak bytes: of the device's allocator on CUDA, of this process's resident memory on CPU."""
     if device == "cuda":

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from reweightbench.benchmark.overhead import Overheads
 from reweightbench.benchmark.record import Cost, Environment, Record, Result
 from reweightbench.benchmark.suite import Planned, Suite
+from reweightbench.benchmark.timing import Timing
 
 ENVIRONMENT_FIELDS = ("suite_version", "torch", "platform", "processor", "gpu")
 """What must be equal for numbers to stand in one table."""
@@ -42,11 +44,12 @@ class Absent:
 
 @dataclass(frozen=True)
 class Findings:
-    """A suite's cells and their records by key; every axis keeps the order of the plan."""
+    """A suite's cells, their records by key and its finished timings; every axis keeps the order of the plan."""
 
     suite: Suite
     planned: Sequence[Planned]
     records: Mapping[str, Record]
+    timings: Sequence[Timing] = ()
 
     @cached_property
     def methods(self) -> list[str]:
@@ -94,6 +97,11 @@ class Findings:
                 status, reason = (record.status, record.reason) if record else ("missing", None)
                 absent.append(Absent(planned, status, reason or ""))
         return absent
+
+    @cached_property
+    def overheads(self) -> list[Overheads]:
+        """What the timings say, by hardware."""
+        return [Overheads(timing) for timing in self.timings]
 
     @cached_property
     def mixture(self) -> list[str]:

@@ -7,9 +7,7 @@ import pandas as pd
 from reweightbench.benchmark.findings import Findings, Finished
 from reweightbench.benchmark.record import Metrics
 from reweightbench.benchmark.registry import METHODS, Spec
-
-REFERENCE = "sgd"
-"""The method to whose training time every other's is a ratio."""
+from reweightbench.benchmark.timing import REFERENCE
 
 TEST_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
 METRICS = (

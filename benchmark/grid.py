@@ -9,6 +9,7 @@ from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, Queue
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -18,6 +19,8 @@ from reweightbench.benchmark.environment import describe_environment
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
 from reweightbench.benchmark.record import Record, Status
 from reweightbench.benchmark.run import Outcome, run_outcome
+
+T = TypeVar("T")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -59,6 +62,16 @@ def run_cells(
         raise
     finally:
         pool.join()
+
+
+def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
+    """What a function returns in a fresh process like those of `run_cells`; its exceptions are passed on."""
+    pool = ProcessPool(
+        max_workers=1, max_tasks=1, initializer=_start_worker, context=_prepared_context(threads)
+    )
+    with pool:
+        result: T = pool.schedule(function, args=args).result()
+    return result
 
 
 def _attempt(cell: Cell, sources: Sources) -> Outcome:

@@ -1,14 +1,15 @@
 """The leaderboard: methods ranked over the corruption settings of one budget and clean-set size."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
 from reweightbench.benchmark.findings import Findings
-from reweightbench.benchmark.frame import REFERENCE, describe_needs
+from reweightbench.benchmark.frame import describe_needs
 from reweightbench.benchmark.statistics import Summary, summarise
 from reweightbench.benchmark.table import ABSENT, Entry, Table
+from reweightbench.benchmark.timing import REFERENCE
 
 HEADINGS = {
     "accuracy": "accuracy",
@@ -22,26 +23,27 @@ def make_leaderboard(findings: Findings, frame: pd.DataFrame, budget: str, clean
     part = frame[(frame["budget"] == budget) & (frame["clean_size"] == clean_size)]
     ranks = rank_methods(part)
     summaries = {metric: average_settings(part, metric) for metric in HEADINGS}
-    times = part.groupby("method", observed=True)["overhead_unpaired"].median().to_dict()
+    times = _time_columns(findings, part)
     needs = {planned.method: describe_needs(planned.cell.method) for planned in findings.planned}
     order = sorted(findings.methods, key=lambda method: ranks.get(method, math.inf))
     rows = []
     for method in order:
-        rank, time = ranks.get(method, math.nan), times.get(method, math.nan)
+        rank = ranks.get(method, math.nan)
         entries = [
             Entry(ABSENT if math.isnan(rank) else f"{rank:.2f}", rank == min(ranks.values(), default=0)),
             Entry(method),
         ]
         for found in summaries.values():
             entries.append(percent_entry(found, method, len(findings.seeds)))
-        entries += [Entry(ABSENT if math.isnan(time) else f"{time:.2f}"), Entry(needs[method])]
+        entries += [Entry(show(method)) for show in times.values()]
+        entries.append(Entry(needs[method]))
         rows.append(entries)
     return Table(
         name=f"leaderboard-{budget}-clean{clean_size}",
         title=f"Leaderboard: budget {budget}, clean set of {clean_size}",
-        columns=["rank", "method", *HEADINGS.values(), f"time / {REFERENCE} (unpaired)", "needs"],
+        columns=["rank", "method", *HEADINGS.values(), *times, "needs"],
         rows=rows,
-        notes=_notes(part["corruption"].nunique(), len(findings.seeds)),
+        notes=_notes(findings, part["corruption"].nunique()),
         texts=frozenset({"method", "needs"}),
     )
 
@@ -82,7 +84,26 @@ def percent_entry(summaries: Mapping[str, Summary], name: str, seeds: int) -> En
     return Entry(f"{100 * summary.mean:.1f}{interval}{count}", summary.mean == best)
 
 
-def _notes(settings: int, seeds: int) -> list[str]:
+def _time_columns(findings: Findings, part: pd.DataFrame) -> dict[str, Callable[[str], str]]:
+    """What a method's training time is shown as: a column per timing, or else what the grid's clock says."""
+    heading = f"time / {REFERENCE}"
+    if len(findings.overheads) == 1:
+        return {heading: findings.overheads[0].show}
+    if findings.overheads:
+        return {
+            f"{heading} ({overheads.timing.hardware})": overheads.show for overheads in findings.overheads
+        }
+    times = part.groupby("method", observed=True)["overhead_unpaired"].median().to_dict()
+
+    def show(method: str) -> str:
+        time = times.get(method, math.nan)
+        return ABSENT if math.isnan(time) else f"{time:.2f}"
+
+    return {f"{heading} (unpaired)": show}
+
+
+def _notes(findings: Findings, settings: int) -> list[str]:
+    seeds = len(findings.seeds)
     if seeds > 1:
         over_seeds = f"then mean ± half-width of the 95% Student-t interval over {seeds} seeds"
     else:
@@ -92,7 +113,18 @@ def _notes(settings: int, seeds: int) -> list[str]:
         "ties share the mean of their ranks, and a method without a result in every setting has none.",
         f"Accuracies in percent at the last epoch: mean over the settings, {over_seeds}. "
         "Best epoch: the one with the best balanced accuracy on validation.",
-        f"Time is unpaired: the median ratio to {REFERENCE} of training seconds in the same setting and seed. "
-        "That is wall-clock taken during the grid while other cells ran: a rough cost, not a measurement.",
+        _describe_time(findings),
         "Needs: what a method knows beyond the training examples and their targets.",
     ]
+
+
+def _describe_time(findings: Findings) -> str:
+    if findings.overheads:
+        return (
+            f"Time: seconds per step over those of {REFERENCE}, measured in paired rounds on "
+            f"{' and '.join(overheads.title for overheads in findings.overheads)}: median [95% bootstrap interval]."
+        )
+    return (
+        f"Time is unpaired: the median ratio to {REFERENCE} of training seconds in the same setting and seed. "
+        "That is wall-clock taken during the grid while other cells ran: a rough cost, not a measurement."
+    )

@@ -1,6 +1,6 @@
 """The plots of a report, each saved as PNG and SVG."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from reweightbench.benchmark.accuracy_plots import draw_imbalance, draw_noise, d
 from reweightbench.benchmark.class_plots import draw_confusion, draw_recall, find_hardest
 from reweightbench.benchmark.epoch_plots import draw_memorised, draw_validation, draw_weights
 from reweightbench.benchmark.findings import Findings
-from reweightbench.benchmark.frame import REFERENCE
+from reweightbench.benchmark.overhead import Overheads
 from reweightbench.benchmark.panels import NothingToDraw, add_title
+from reweightbench.benchmark.timing import REFERENCE, file_name
 
 INTERVAL = "bars are 95% Student-t intervals over seeds"
 BAND = "lines are means over seeds, bands one standard deviation either way"
@@ -74,11 +75,6 @@ def _accuracy_plots(findings: Findings, part: pd.DataFrame, size: int) -> Iterat
     draws = {
         "imbalance": (draw_imbalance, "imbalance", "settings without noise"),
         "noise": (draw_noise, "noise rate", "settings without imbalance"),
-        "overhead": (
-            draw_overhead,
-            "training time",
-            "mean over settings, median time; wall-clock is unpaired",
-        ),
     }
     spread = INTERVAL if len(findings.seeds) > 1 else SINGLE
     for name, (draw, against, detail) in draws.items():
@@ -87,6 +83,20 @@ def _accuracy_plots(findings: Findings, part: pd.DataFrame, size: int) -> Iterat
             f"Balanced accuracy against {against}: clean set of {size}",
             f"Test set, last epoch; {detail}; {spread}.",
             partial(draw, findings, part),
+        )
+    measured: Sequence[Overheads | None] = findings.overheads or [None]
+    for overheads in measured:
+        if overheads is None:
+            name, place, detail = "overhead", "", "median time; wall-clock is unpaired"
+        else:
+            name = f"overhead-{file_name(overheads.timing.hardware)}"
+            place = f" on {overheads.title}"
+            detail = "median time over paired rounds with its 95% bootstrap interval"
+        yield Plot(
+            f"{name}-clean{size}",
+            f"Balanced accuracy against training time{place}: clean set of {size}",
+            f"Test set, last epoch; mean over settings, {detail}; {spread}.",
+            partial(draw_overhead, findings, part, overheads),
         )
 
 

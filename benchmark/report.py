@@ -15,6 +15,7 @@ from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.suite import Planned, Suite
 from reweightbench.benchmark.table import Table, share_notes, to_csv, to_latex, to_markdown, to_text
 from reweightbench.benchmark.tables import make_tables, write_results
+from reweightbench.benchmark.timing import Timing
 
 PAGE = "leaderboard.md"
 FIRST = 5
@@ -36,6 +37,7 @@ def write_report(
     records: Mapping[str, Record],
     folder: Path,
     *,
+    timings: Sequence[Timing] = (),
     allow_partial: bool = False,
     allow_mixed: bool = False,
 ) -> Report:
@@ -45,7 +47,7 @@ def write_report(
     Raises UsageError where cells are not finished (unless `allow_partial`), where finished ones come from
     different environments (unless `allow_mixed`), and where they were trained on different data.
     """
-    findings = Findings(suite, planned, records)
+    findings = Findings(suite, planned, records, timings)
     check_findings(findings, allow_partial=allow_partial, allow_mixed=allow_mixed)
     frame = make_frame(findings)
     tables = make_tables(findings, frame)

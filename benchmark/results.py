@@ -3,6 +3,7 @@
 <folder>/manifest.json       suite, dataset variant, fingerprint and device class
 <folder>/records/<key>.json  the record; its presence says that the cell is finished
 <folder>/records/<key>.npz   ids of the split and the test predictions
+<folder>/timing/<name>.json  seconds per step of the suite's methods on one machine
 """
 
 import io
@@ -22,6 +23,7 @@ from reweightbench.benchmark.cell import Frozen
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.record import SCHEMA_VERSION, Record
 from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.timing import Timing, file_name
 
 RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
 
@@ -85,6 +87,25 @@ class ResultsFolder:
             write_atomically(self._records / f"{name}.npz", buffer.getvalue())
         write_atomically(self._records / f"{name}.json", outcome.record.model_dump_json().encode() + b"\n")
 
+    def timing(self, hardware: str) -> Timing | None:
+        """What was measured on that hardware."""
+        path = self._timing_path(hardware)
+        return _parse_timing(path) if path.is_file() else None
+
+    def timings(self) -> list[Timing]:
+        """All finished measurements, by hardware."""
+        found = [_parse_timing(path) for path in sorted((self.path / "timing").glob("*.json"))]
+        return [timing for timing in found if timing.is_complete]
+
+    def write_timing(self, timing: Timing) -> None:
+        """Write a measurement in the place of an earlier one on the same hardware."""
+        path = self._timing_path(timing.hardware)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, timing.model_dump_json().encode() + b"\n")
+
+    def _timing_path(self, hardware: str) -> Path:
+        return self.path / "timing" / f"{file_name(hardware)}.json"
+
     def copy_from(self, source: "ResultsFolder", keys: Set[str]) -> None:
         """Make these records of another folder the only ones here."""
         for key in sorted(keys):
@@ -93,6 +114,8 @@ class ResultsFolder:
         for path in self._records.iterdir():
             if path.stem not in keys:
                 path.unlink()
+        for timing in source.timings():
+            self.write_timing(timing)
 
     def _holds_finished(self, key: str) -> bool:
         path = self._records / f"{key}.json"
@@ -122,6 +145,13 @@ class ResultsFolder:
                 )
             else:
                 yield record
+
+
+def _parse_timing(path: Path) -> Timing:
+    try:
+        return Timing.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise UsageError(f"timing '{path}' does not parse; remove it and measure again") from None
 
 
 def _check_schema(path: Path) -> None:

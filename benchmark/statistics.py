@@ -1,13 +1,14 @@
-"""What the seeds of a setting say together: mean, spread and a confidence interval."""
+"""What several values say together: mean or median, spread and a confidence interval."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,25 @@ def summarise(values: Iterable[float]) -> Summary:
     deviation = float(sample.std(ddof=1))
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
     return Summary(count, mean, deviation, quantile * deviation / math.sqrt(count))
+
+
+@dataclass(frozen=True)
+class Median:
+    """A median and the bounds of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_median(values: Sequence[float]) -> Median:
+    """The median and its percentile bootstrap interval at 95%; equal for equal values."""
+    interval = stats.bootstrap(
+        (values,),
+        np.median,
+        confidence_level=CONFIDENCE,
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Median(float(np.median(values)), float(interval.low), float(interval.high))

@@ -7,6 +7,7 @@ import pandas as pd
 from reweightbench.benchmark.findings import Findings
 from reweightbench.benchmark.frame import METRICS
 from reweightbench.benchmark.leaderboard import average_settings, make_leaderboard, percent_entry
+from reweightbench.benchmark.overhead import make_overhead_table
 from reweightbench.benchmark.statistics import summarise
 from reweightbench.benchmark.table import Entry, Table, write_csv
 
@@ -20,6 +21,7 @@ def make_tables(findings: Findings, frame: pd.DataFrame) -> list[Table]:
     for metric in ("balanced_accuracy", "accuracy"):
         tables += [make_pivot(findings, frame, metric, *place) for place in slices]
     tables += [make_validation_table(findings, frame, size) for size in findings.clean_sizes]
+    tables += [make_overhead_table(overheads) for overheads in findings.overheads]
     tables.append(make_corruption_table(frame))
     if findings.absent:
         tables.append(make_absent_table(findings))

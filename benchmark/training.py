@@ -125,15 +125,30 @@ class Training:
         steps = math.ceil(len(self.examples.is_mislabelled) / self.budget.batch_size)
         first = 0
         for stage, epochs in divide_epochs(self.method.stages(), self.budget.epochs):
-            optimizer = self._start_stage(stage)
-            order = Order(self.examples.pool(stage.pool), self.order_stream)
+            optimizer, order = self.enter(stage)
             for epoch in range(epochs):
                 progress = [(epoch * steps + step) / (epochs * steps) for step in range(steps)]
                 rates = [learning_rate(self.budget, value) for value in progress]
-                yield self._run_epoch(first + epoch, stage, optimizer, order, rates)
+                yield self.run_epoch(first + epoch, stage, optimizer, order, rates)
             first += epochs
 
-    def _run_epoch(
+    def enter(self, stage: Stage) -> tuple[torch.optim.Optimizer, Order]:
+        """Put the model into the stage's form; returns a new optimizer for it and the order of its pool."""
+        model = self.problem.model
+        if stage.reset_head:
+            seeded(self.head_seed, lambda: model.head.apply(_reset))
+        model.requires_grad_(stage.trainable == "all")
+        model.head.requires_grad_(True)
+        optimizer = torch.optim.SGD(
+            [parameter for parameter in model.parameters() if parameter.requires_grad],
+            lr=self.budget.learning_rate,
+            momentum=self.budget.momentum,
+            nesterov=self.budget.nesterov,
+            weight_decay=self.budget.weight_decay,
+        )
+        return optimizer, Order(self.examples.pool(stage.pool), self.order_stream)
+
+    def run_epoch(
         self, number: int, stage: Stage, optimizer: torch.optim.Optimizer, order: Order, rates: list[float]
     ) -> Epoch:
         """One epoch with a step per learning rate."""
@@ -166,21 +181,6 @@ class Training:
         (weights * losses).mean().backward()
         optimizer.step()
         return step.losses, step.logits, weights
-
-    def _start_stage(self, stage: Stage) -> torch.optim.Optimizer:
-        """Put the model into the stage's form and make a new optimizer for it."""
-        model = self.problem.model
-        if stage.reset_head:
-            seeded(self.head_seed, lambda: model.head.apply(_reset))
-        model.requires_grad_(stage.trainable == "all")
-        model.head.requires_grad_(True)
-        return torch.optim.SGD(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=self.budget.learning_rate,
-            momentum=self.budget.momentum,
-            nesterov=self.budget.nesterov,
-            weight_decay=self.budget.weight_decay,
-        )
 
 
 def has_explicit_weights(method: Method) -> bool:

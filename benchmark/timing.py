@@ -1,0 +1,55 @@
+"""A measurement of training time: paired samples of seconds per step, and peak memory."""
+
+import re
+from typing import Literal
+
+from reweightbench.benchmark.cell import Cell, Frozen
+from reweightbench.benchmark.record import SCHEMA_VERSION, Environment
+
+REFERENCE = "sgd"
+"""The method to whose training time every other's is a ratio."""
+
+CONTROL = f"{REFERENCE} (control)"
+"""The row that measures the reference against itself."""
+
+FEWEST_ROUNDS = 20
+"""Rounds below which nothing is reported."""
+
+
+class Memory(Frozen):
+    """Peak bytes of a fresh process after some steps.
+
+    On the CPU the resident memory of the whole process; on CUDA what torch's allocator gave out, and what it
+    held (`reserved`).
+    """
+
+    peak: int
+    reserved: int | None = None
+
+
+def file_name(hardware: str) -> str:
+    """A hardware label as the stem of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
+
+
+class Timing(Frozen):
+    """One measurement of a suite's methods on one machine.
+
+    A round holds the seconds per optimisation step of every row, taken one after the other in random order.
+    `cells` describes the rows: what ran, the control being the reference once more.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    hardware: str
+    environment: Environment
+    warm_up: int
+    steps: int
+    cells: dict[str, Cell]
+    rounds: list[dict[str, float]]
+    memory: dict[str, Memory]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are enough rounds to report, and the memory of every row."""
+        return len(self.rounds) >= FEWEST_ROUNDS and self.memory.keys() == self.cells.keys()
