@@ -1,17 +1,19 @@
 # make demo    train the core methods on scikit-learn's digits and write the report into runs/
 # make test    the whole test suite
 # make check   formatting, lint, types, import contracts and the tests: what CI runs
+# make bench   measure the hot paths and the harness against other code, on an idle machine
 # make format  rewrite the code in the project's format
 # make clean   remove build products and caches; .venv and runs/ stay
 #
-# PYTHON names the interpreter that .venv is made with, JOBS the worker processes of the demo.
+# PYTHON names the interpreter that .venv is made with, JOBS the worker processes of the demo, BENCH further
+# options of the benchmarks.
 
 PYTHON ?= python3
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 .DELETE_ON_ERROR:
 # Two installations into one environment must not overlap.
 .NOTPARALLEL:
@@ -29,6 +31,10 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(MAKE) --no-print-directory test
+
+bench: .venv/installed-dev
+	@$(INSTALL) -e '.[bench]'
+	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-autosave $(BENCH)
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

@@ -168,7 +168,7 @@ def measure_time(
     sources: Sources,
     device: Device,
     *,
-    rounds: int,
+    minutes: float,
     steps: int | None,
     restart: bool,
     quiet: bool,
@@ -179,7 +179,7 @@ def measure_time(
     data = DATASETS.create(suite.dataset).load(sources)
     _claim(folder, suite, data, device)
     timing = time_suite(
-        suite, folder, data, sources, device, rounds=rounds, steps=steps, restart=restart, quiet=quiet
+        suite, folder, data, sources, device, minutes=minutes, steps=steps, restart=restart, quiet=quiet
     )
     overheads = Overheads(timing)
     return to_text(make_overhead_table(overheads)), overheads.is_noisy

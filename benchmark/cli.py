@@ -195,11 +195,16 @@ def status(suite: str, results: Path, methods: str | None, seeds: str | None) ->
 @click.option("--methods", help="Only these: labels, or paths of your own Python files, comma-separated.")
 @device_option
 @weights_option
-@click.option("--rounds", type=click.IntRange(FEWEST_ROUNDS), default=FEWEST_ROUNDS, help="Paired samples.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    help=f"How long to time steps; {FEWEST_ROUNDS} rounds are taken at least.",
+)
 @click.option(
     "--steps",
     type=click.IntRange(1),
-    help="Timed steps of a method in a round  [default: half a second of sgd, at least 5].",
+    help="Timed steps of a method in a round  [default: 0.02 seconds of sgd, at least 2].",
 )
 @click.option("--restart", is_flag=True, help="Measure anew in the place of an earlier measurement.")
 @quiet_option
@@ -211,7 +216,7 @@ def measure_time(
     methods: str | None,
     device: str,
     weights: str | None,
-    rounds: int,
+    minutes: float,
     steps: int | None,
     restart: bool,
     quiet: bool,
@@ -225,7 +230,7 @@ def measure_time(
         ResultsFolder(results / chosen.name),
         sources,
         actions.resolve_device(device),
-        rounds=rounds,
+        minutes=minutes,
         steps=steps,
         restart=restart,
         quiet=quiet,

@@ -69,8 +69,11 @@ def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
     pool = ProcessPool(
         max_workers=1, max_tasks=1, initializer=_start_worker, context=_prepared_context(threads)
     )
-    with pool:
+    try:
         result: T = pool.schedule(function, args=args).result()
+    finally:
+        pool.stop()
+        pool.join()
     return result
 
 

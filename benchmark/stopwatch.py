@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -25,11 +26,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Save = Callable[[Timing], None]
 
-WARM_UP = 2
+WARM_UP = 1
 """Steps before each window, so that it does not pay for what ran before it."""
 
-WINDOW_SECONDS = 0.5
-FEWEST_STEPS = 5
+WINDOW_SECONDS = 0.02
+"""Length of the reference's windows: what disturbs a shared machine for longer disturbs whole rounds alike."""
+
+FEWEST_STEPS = 2
+SAVE_SECONDS = 5.0
 
 
 class Stopwatch:
@@ -60,12 +64,10 @@ class Stopwatch:
         return seconds
 
 
-def measure_rounds(
-    windows: Mapping[str, Callable[[], float]], rounds: int, seed: int
-) -> Iterator[dict[str, float]]:
-    """Rounds in which every window runs once, in an order drawn for each round."""
+def measure_rounds(windows: Mapping[str, Callable[[], float]], seed: int) -> Iterator[dict[str, float]]:
+    """Endless rounds in which every window runs once, in an order drawn for each round."""
     stream = random.Random(seed)
-    for _ in range(rounds):
+    while True:
         order = stream.sample(sorted(windows), len(windows))
         times = {label: windows[label]() for label in order}
         yield {label: times[label] for label in windows}
@@ -107,14 +109,15 @@ def time_suite(
     sources: Sources,
     device: Device,
     *,
-    rounds: int = FEWEST_ROUNDS,
+    minutes: float,
     steps: int | None = None,
     restart: bool = False,
     quiet: bool = False,
 ) -> Timing:
-    """The suite's timing on this machine, saved after every round and continued from there.
+    """The suite's timing on this machine: rounds for `minutes` of steps, and at least as many as a table takes.
 
-    Raises UsageError where the folder holds one of other rows, steps or versions, unless `restart`.
+    It is saved every few seconds and continued from there. Raises UsageError where the folder holds one of
+    other rows, steps or versions, unless `restart`.
     """
     cells = choose_cells(suite, data.variant, device)
     hardware = describe_hardware(device, suite.numerics.threads)
@@ -122,7 +125,7 @@ def time_suite(
     if timing is not None:
         _check_same(timing, cells, steps)
     stopwatches = {}
-    if timing is None or len(timing.rounds) < rounds:
+    if timing is None or _lacks_rounds(timing, minutes):
         stopwatches = _make_stopwatches(cells, data, sources)
     if timing is None:
         timing = Timing(
@@ -136,21 +139,35 @@ def time_suite(
             memory={},
         )
     if stopwatches:
-        timing = _add_rounds(timing, stopwatches, rounds, folder.write_timing, quiet)
+        timing = _add_rounds(timing, stopwatches, minutes, folder.write_timing, quiet)
     return _add_memory(timing, sources, folder.write_timing, quiet)
 
 
+def _lacks_rounds(timing: Timing, minutes: float) -> bool:
+    return len(timing.rounds) < FEWEST_ROUNDS or timing.timed_seconds < 60 * minutes
+
+
 def _add_rounds(
-    timing: Timing, stopwatches: Mapping[str, Stopwatch], rounds: int, save: Save, quiet: bool
+    timing: Timing, stopwatches: Mapping[str, Stopwatch], minutes: float, save: Save, quiet: bool
 ) -> Timing:
     windows = {
         label: partial(_guard, label, stopwatch.measure, timing.steps, timing.warm_up)
         for label, stopwatch in stopwatches.items()
     }
-    left = rounds - len(timing.rounds)
-    for times in tqdm(measure_rounds(windows, left, seed=left), "rounds", left, disable=quiet):
-        timing = timing.model_copy(update={"rounds": [*timing.rounds, times]})
-        save(timing)
+    taken, saved = list(timing.rounds), -math.inf
+    endless = measure_rounds(windows, seed=len(taken))
+    with tqdm(desc="timed steps", total=round(60 * minutes), unit="s", disable=quiet) as bar:
+        try:
+            while _lacks_rounds(timing, minutes):
+                taken.append(next(endless))
+                timing = timing.model_copy(update={"rounds": taken})
+                if time.monotonic() > saved + SAVE_SECONDS:
+                    save(timing)
+                    saved = time.monotonic()
+                bar.n = round(timing.timed_seconds)
+                bar.set_postfix(rounds=len(taken))
+        finally:
+            save(timing)
     return timing
 
 
@@ -173,13 +190,15 @@ def _make_stopwatches(cells: Mapping[str, Cell], data: ImageData, sources: Sourc
         prepared = _guard(label, prepare, cell, data, sources, examples)
         examples = prepared.examples
         stopwatches[label] = _guard(label, Stopwatch, prepared)
+        # The first steps of a process allocate and choose kernels.
+        _guard(label, stopwatches[label].measure, FEWEST_STEPS)
     return stopwatches
 
 
 def _choose_steps(stopwatch: Stopwatch) -> int:
     """Steps that fill a window of the reference."""
-    stopwatch.measure(FEWEST_STEPS)
-    return max(FEWEST_STEPS, math.ceil(WINDOW_SECONDS / stopwatch.measure(FEWEST_STEPS)))
+    seconds = min(stopwatch.measure(FEWEST_STEPS) for _ in range(3))
+    return max(FEWEST_STEPS, math.ceil(WINDOW_SECONDS / seconds))
 
 
 def _check_same(timing: Timing, cells: Mapping[str, Cell], steps: int | None) -> None:
@@ -204,4 +223,5 @@ def _guard(label: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwar
     except UsageError:
         raise
     except Exception as error:
-        raise UsageError(f"'{label}' cannot be timed: {type(error).__name__}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise UsageError(f"'{label}' cannot be timed: {type(error).__name__}: {reason}") from error

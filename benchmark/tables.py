@@ -10,6 +10,7 @@ from reweightbench.benchmark.leaderboard import average_settings, make_leaderboa
 from reweightbench.benchmark.overhead import make_overhead_table
 from reweightbench.benchmark.statistics import summarise
 from reweightbench.benchmark.table import Entry, Table, write_csv
+from reweightbench.benchmark.time_to_accuracy import make_time_to_accuracy
 
 PERCENT = "In percent, mean ± half-width of the 95% Student-t interval over seeds; the best mean stands out."
 
@@ -21,7 +22,9 @@ def make_tables(findings: Findings, frame: pd.DataFrame) -> list[Table]:
     for metric in ("balanced_accuracy", "accuracy"):
         tables += [make_pivot(findings, frame, metric, *place) for place in slices]
     tables += [make_validation_table(findings, frame, size) for size in findings.clean_sizes]
-    tables += [make_overhead_table(overheads) for overheads in findings.overheads]
+    for overheads in findings.overheads:
+        tables.append(make_overhead_table(overheads))
+        tables += [make_time_to_accuracy(findings, overheads, size) for size in findings.clean_sizes]
     tables.append(make_corruption_table(frame))
     if findings.absent:
         tables.append(make_absent_table(findings))

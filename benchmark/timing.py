@@ -50,6 +50,11 @@ class Timing(Frozen):
     memory: dict[str, Memory]
 
     @property
+    def timed_seconds(self) -> float:
+        """How long the windows took, without warm-up."""
+        return self.steps * sum(sum(times.values()) for times in self.rounds)
+
+    @property
     def is_complete(self) -> bool:
         """Whether there are enough rounds to report, and the memory of every row."""
         return len(self.rounds) >= FEWEST_ROUNDS and self.memory.keys() == self.cells.keys()

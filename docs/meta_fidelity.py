@@ -1,0 +1,210 @@
+"""How faithful the cheap ways to meta-reweighting's gradient are: measures it, and writes `meta-fidelity.md`.
+
+python docs/meta_fidelity.py measure    trains, and compares weights on the way; minutes on two CPU cores
+python docs/meta_fidelity.py write      makes the page from what lies in `results/`
+"""
+
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, get_args, get_type_hints
+
+import torch
+from torch import Tensor
+
+from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.method import Step
+from reweightbench.benchmark.overhead import Overheads, make_overhead_table
+from reweightbench.benchmark.preparation import prepare
+from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.registry import DATASETS
+from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.suite import load_suite, plan_cells
+from reweightbench.benchmark.table import ABSENT, Entry, Table, to_markdown
+from reweightbench.methods.meta_reweight import MetaReweight
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results"
+WEIGHTS = RESULTS / "meta-fidelity" / "weights.json"
+PAGE = ROOT / "docs" / "meta-fidelity.md"
+GRADIENTS: tuple[str, ...] = get_args(get_type_hints(MetaReweight)["gradient"])
+SIZES = (10, 20, 50, 100)
+SUITES = {"digits": "meta-fidelity", "CIFAR-10": "meta-fidelity-small"}
+POINTS = (0.0, 0.2, 0.5, 0.95)
+"""When weights are compared, as shares of the run."""
+
+STEPS_PER_POINT = 5
+
+INTRODUCTION = """# Ways to meta-reweighting's gradient
+
+Meta-reweighting (Ren et al. 2018) weighs an example by u = <gradient of its loss, gradient of the clean loss>. The
+paper finds u by looking one step ahead from zero weights and differentiating twice. Because that step starts at the
+present parameters, u is a directional derivative: how fast each example's loss changes along g, the gradient of the
+clean loss. `meta_reweight(gradient=...)` offers four ways to it. Costs are counted in forward passes F of a batch; a
+backward pass is 2F, plain training 3F, and the clean batch is taken to be as large as the batch.
+
+| gradient | how | cost |
+|---|---|---|
+| `exact` (default) | one backward pass on the clean batch for g, one forward-mode pass for u | 9F |
+| `finite_difference` | the losses a small step along g, minus those of the step itself | 7F |
+| `last_layer` | only the head's part of both gradients: no pass of the batch, none backwards through the body | 4F |
+| `double_backward` | the paper's algorithm 1 to the letter | 13F or more |
+
+`exact` and `double_backward` are the same number by two routes. `finite_difference` is limited by the last digits of
+float32 losses: late in training, once a batch is fitted, the losses hardly change along g and what is left of the
+difference is partly rounding. `last_layer` leaves most of the gradient out and is an approximation from the start.
+
+`python docs/meta_fidelity.py` makes this page from the records in `results/meta-fidelity*`; its first lines say how.
+"""
+
+
+@dataclass
+class Probe(MetaReweight):
+    """Trains with exact weights; in some epochs compares what the other ways make of the same clean batches."""
+
+    comparisons: list[dict[str, Any]] = field(init=False, default_factory=list)
+
+    def example_weights(self, step: Step) -> Tensor:
+        epochs = [int(point * self._problem.epochs) for point in POINTS]
+        taken = sum(found["epoch"] == step.epoch for found in self.comparisons)
+        if step.epoch in epochs and taken < STEPS_PER_POINT * len(SIZES) * len(GRADIENTS):
+            self.comparisons += self._compare(step, self._problem.clean_batch(max(SIZES)))
+        return super().example_weights(step)
+
+    def _compare(self, step: Step, clean: Batch) -> Iterator[dict[str, Any]]:
+        for size in SIZES:
+            part = Batch(clean.index[:size], clean.inputs[:size], clean.targets[:size])
+            weights = {gradient: self._weigh(step, part, gradient) for gradient in GRADIENTS}
+            exact = weights["exact"]
+            if not exact.any():
+                continue
+            for gradient, found in weights.items():
+                yield {
+                    "epoch": step.epoch,
+                    "gradient": gradient,
+                    "clean_batch_size": size,
+                    "error": float((found - exact).norm() / exact.norm()),
+                    "cosine": float(torch.cosine_similarity(found, exact, 0)),
+                }
+
+    def _weigh(self, step: Step, clean: Batch, gradient: str) -> Tensor:
+        problem: Problem = dataclasses.replace(self._problem, draw_clean=lambda _: clean)
+        method = MetaReweight(gradient=gradient, clean_batch_size=len(clean.targets))  # type: ignore[arg-type]
+        method.prepare(problem)
+        return method.example_weights(step)
+
+
+def measure() -> None:
+    """Train once per suite, in its first setting, and save the comparisons."""
+    sources = Sources(data_dir=Path("data"))
+    found = []
+    for data, name in SUITES.items():
+        suite = load_suite(name)
+        images = DATASETS.create(suite.dataset).load(sources)
+        planned = plan_cells(suite, images.variant, "cpu")
+        cell = next(plan.cell for plan in planned if plan.method == "meta_reweight")
+        probe = Probe()
+        for epoch in dataclasses.replace(prepare(cell, images, sources), method=probe).start().run():
+            print(f"{data}: epoch {epoch.number + 1} of {cell.budget.epochs}", flush=True)
+        found += [{"data": data} | comparison for comparison in probe.comparisons]
+    WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
+    WEIGHTS.write_text("[\n" + ",\n".join(map(json.dumps, found)) + "\n]\n")
+
+
+def write() -> str:
+    """The page."""
+    weights = json.loads(WEIGHTS.read_text())
+    tables = [_weights_table(weights, data) for data in SUITES]
+    tables.append(_accuracy_table())
+    tables += [
+        make_overhead_table(Overheads(timing))
+        for timing in ResultsFolder(RESULTS / "meta-fidelity-cifar10").timings()
+    ]
+    return INTRODUCTION + "\n" + "\n".join(to_markdown(table, heading="##") for table in tables)
+
+
+def _weights_table(weights: list[dict[str, Any]], data: str) -> Table:
+    epochs = sorted({found["epoch"] for found in weights if found["data"] == data})
+    rows = []
+    for gradient in GRADIENTS[1:]:
+        for size in SIZES:
+            entries = [Entry(gradient), Entry(str(size))]
+            for epoch in epochs:
+                place = {"data": data, "gradient": gradient, "clean_batch_size": size, "epoch": epoch}
+                steps = [found for found in weights if place.items() <= found.items()]
+                error, cosine = (median(step[figure] for step in steps) for figure in ("error", "cosine"))
+                entries.append(Entry(f"{error:.1e} / {cosine:.3f}"))
+            rows.append(entries)
+    return Table(
+        name="weights",
+        title=f"Weights against exact ones on {data}",
+        columns=["gradient", "clean batch", *(f"epoch {epoch}" for epoch in epochs)],
+        rows=rows,
+        notes=[
+            "Relative error and cosine of the weights of a batch to the exact ones for the same clean batch, median "
+            f"over {STEPS_PER_POINT} steps of one training run with exact weights; epochs count from 0."
+        ],
+        texts=frozenset({"gradient"}),
+    )
+
+
+def _accuracy_table() -> Table:
+    cells: dict[tuple[str, int], list[str]] = {}
+    columns = []
+    for data, name in SUITES.items():
+        suite = load_suite(name)
+        with (RESULTS / name / "report" / "tables" / "results.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for corruption in suite.corruptions:
+            columns.append(f"{data}, {corruption.label}")
+            for gradient in GRADIENTS:
+                for size in SIZES:
+                    own = [row for row in rows if row["corruption"] == corruption.label]
+                    row = next(row for row in own if row["method"] == _label(gradient, size))
+                    cells.setdefault((gradient, size), []).append(_percent(row))
+    seeds = {data: len(load_suite(name).seeds) for data, name in SUITES.items()}
+    return Table(
+        name="accuracy",
+        title="Balanced accuracy",
+        columns=["gradient", "clean batch", *columns],
+        rows=[
+            [Entry(gradient), Entry(str(size)), *map(Entry, texts)]
+            for (gradient, size), texts in cells.items()
+        ],
+        notes=[
+            "Test set, last epoch, in percent: mean ± half-width of the 95% Student-t interval over seeds "
+            f"({', '.join(f'{data}: {count}' for data, count in seeds.items())})."
+        ],
+        texts=frozenset({"gradient"}),
+    )
+
+
+def _label(gradient: str, size: int) -> str:
+    """The method's label as tables show it: only what differs from the defaults."""
+    options = [f"gradient={gradient}"] * (gradient != "exact") + [f"clean_batch_size={size}"] * (size != 100)
+    return f"meta_reweight({', '.join(options)})" if options else "meta_reweight"
+
+
+def _percent(row: dict[str, str]) -> str:
+    if not row["balanced_accuracy_mean"]:
+        return ABSENT
+    interval = (
+        f" ± {100 * float(row['balanced_accuracy_interval']):.1f}"
+        if row["balanced_accuracy_interval"]
+        else ""
+    )
+    return f"{100 * float(row['balanced_accuracy_mean']):.1f}{interval}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["measure"]:
+        measure()
+    elif sys.argv[1:] == ["write"]:
+        PAGE.write_text(write())
+    else:
+        sys.exit(__doc__)

@@ -1,0 +1,59 @@
+"""The suite's own hot paths: a step of each method, augmentation, the start of a worker, a large report."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from made_up import ALL_CORRUPTIONS, ALL_METHODS, build_grid
+from reweightbench.benchmark.augmentation import augment
+from reweightbench.benchmark.dataset import AugmentationName
+from reweightbench.benchmark.grid import run_alone
+from reweightbench.benchmark.method import Stage
+from reweightbench.benchmark.registry import METHODS
+from reweightbench.benchmark.report import write_report
+
+STEPS = 10
+
+
+@pytest.mark.parametrize("label", METHODS.classes)
+def test_ten_steps_of_a_method(label: str, benchmark: Any, make_training: Any) -> None:
+    training = make_training(METHODS.create(label), "small_cnn")
+    stage = training.method.stages()[0]
+    optimizer, order = training.enter(stage)
+    rates = [0.01] * STEPS
+    benchmark(training.run_epoch, 0, stage, optimizer, order, rates)
+
+
+def test_ten_steps_on_the_head_alone(benchmark: Any, make_training: Any) -> None:
+    training = make_training(METHODS.create("sgd"), "small_cnn")
+    stage = Stage(trainable="head")
+    optimizer, order = training.enter(stage)
+    benchmark(training.run_epoch, 0, stage, optimizer, order, [0.01] * STEPS)
+
+
+@pytest.mark.parametrize(("name", "size"), [("crop_flip", 32), ("lesion", 64)])
+def test_augmentation_of_a_batch(name: AugmentationName, size: int, benchmark: Any) -> None:
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (100, 3, size, size), generator=stream, dtype=torch.uint8)
+    benchmark(augment, images, name, torch.full((3,), 0.5), torch.full((3,), 0.25), stream)
+
+
+def test_start_of_a_worker(benchmark: Any) -> None:
+    run_alone(os.getpid, threads=1)
+    benchmark.pedantic(run_alone, args=(os.getpid,), kwargs={"threads": 1}, rounds=5)
+
+
+def test_report_of_ten_thousand_records(benchmark: Any, is_measuring: bool, tmp_path: Path) -> None:
+    seeds = 72 if is_measuring else 1
+    grid = build_grid(
+        methods=tuple(ALL_METHODS),
+        corruptions=ALL_CORRUPTIONS,
+        budgets={"short": 8, "long": 30},
+        seeds=tuple(range(seeds)),
+    )
+    assert not is_measuring or len(grid.planned) >= 10_000
+    arguments = (grid.suite, grid.planned, grid.records, tmp_path / "report")
+    benchmark.pedantic(write_report, args=arguments, rounds=1)

@@ -1,0 +1,114 @@
+"""What the benchmarks share. `pytest` runs each once on small sizes; `make bench` measures."""
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+import pytest
+import torch
+
+from reweightbench.benchmark.architectures import Resnet20, SmallCnn
+from reweightbench.benchmark.cell import Budget
+from reweightbench.benchmark.dataset import AugmentationName, Sources
+from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.models import Architecture, build_classifier
+from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.statistics import Median, bootstrap_median
+from reweightbench.benchmark.stopwatch import measure_rounds
+from reweightbench.benchmark.training import Examples, Inputs, Training
+
+EXAMPLES, CLEAN_EXAMPLES, CLASSES = 2000, 100, 10
+NETWORKS: dict[str, tuple[Architecture, int, int, AugmentationName]] = {
+    "small_cnn": (SmallCnn(), 1, 8, "none"),
+    "resnet20": (Resnet20(), 3, 32, "crop_flip"),
+}
+LINES = pytest.StashKey[list[str]]()
+
+MakeTraining = Callable[..., Training]
+Compare = Callable[..., dict[str, Median]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LINES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash[LINES]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def is_measuring(request: pytest.FixtureRequest) -> bool:
+    """Whether figures are wanted, not only that everything runs."""
+    option = request.config.getoption
+    return bool(option("benchmark_enable") or not option("benchmark_disable"))
+
+
+@pytest.fixture
+def make_training() -> MakeTraining:
+    """A function that makes training runs on random images, by method and network."""
+    return build_training
+
+
+@pytest.fixture
+def compare(request: pytest.FixtureRequest, is_measuring: bool) -> Compare:
+    """A function that runs windows in paired rounds and returns, and prints, their ratios to one of them."""
+
+    def run(windows: Mapping[str, Callable[[], float]], reference: str, count: int = 20) -> dict[str, Median]:
+        rounds = list(islice(measure_rounds(windows, seed=0), count if is_measuring else 2))
+        ratios = {
+            label: bootstrap_median([times[label] / times[reference] for times in rounds])
+            for label in windows
+        }
+        request.config.stash[LINES].append(f"{request.node.name}: seconds / {reference}")
+        for label, ratio in ratios.items():
+            line = f"  {label:45} {ratio.value:6.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+            request.config.stash[LINES].append(line)
+        return ratios
+
+    return run
+
+
+def build_training(
+    method: Method, network: str, memory_format: torch.memory_format = torch.contiguous_format
+) -> Training:
+    """A training run of the method on random images in batches of 100."""
+    architecture, channels, size, augmentation = NETWORKS[network]
+    model = build_classifier(
+        architecture, channels=channels, classes=CLASSES, body_seed=1, head_seed=2, sources=Sources()
+    ).to(memory_format=memory_format)
+    stream = torch.Generator().manual_seed(3)
+    total = EXAMPLES + CLEAN_EXAMPLES
+    examples = Examples(
+        images=torch.randint(256, (total, channels, size, size), generator=stream, dtype=torch.uint8),
+        targets=torch.randint(CLASSES, (total,), generator=stream),
+        is_mislabelled=torch.zeros(EXAMPLES, dtype=torch.bool),
+    )
+    statistics = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
+    inputs = Inputs(*statistics, augmentation, memory_format)
+
+    def draw_clean(count: int) -> Batch:
+        places = EXAMPLES + torch.randperm(CLEAN_EXAMPLES, generator=stream)[:count]
+        return inputs.make_batch(examples, places, stream)
+
+    problem = Problem(
+        targets=examples.targets[:EXAMPLES],
+        classes=CLASSES,
+        epochs=1,
+        model=model,
+        generator=torch.Generator(),
+        needs=method.needs,
+        realised_noise_rate=0.0,
+        draw_clean=draw_clean,
+        example_losses=method.example_losses,
+    )
+    method.prepare(problem)
+    return Training(
+        method=method,
+        problem=problem,
+        examples=examples,
+        inputs=inputs,
+        budget=Budget(epochs=1, learning_rate=0.01),
+        order_stream=torch.Generator().manual_seed(4),
+        augmentation_stream=torch.Generator().manual_seed(5),
+        head_seed=6,
+    )

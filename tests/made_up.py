@@ -1,0 +1,247 @@
+"""A made-up grid: records of plausible numbers, without any training."""
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.record import Cost, Curves, Environment, Metrics, Realised, Record, Result
+from reweightbench.benchmark.registry import Spec
+from reweightbench.benchmark.suite import Corruption, NamedBudget, Planned, Suite
+
+CLASSES = 10
+TEST_PER_CLASS = 40
+CLEAN_SET = Corruption()
+ALL_CORRUPTIONS = (
+    CLEAN_SET,
+    Corruption(imbalance="longtail(factor=10)"),
+    Corruption(imbalance="longtail(factor=50)"),
+    Corruption(noise="uniform(rate=0.2)"),
+    Corruption(noise="uniform(rate=0.4)"),
+    Corruption(noise="background(rate=0.4)"),
+    Corruption(imbalance="longtail(factor=10)", noise="uniform(rate=0.4)"),
+)
+# Method: share of the damage it undoes, training time over sgd's, whether it weights explicitly.
+ALL_METHODS = {
+    "sgd": (0.0, 1.0, False),
+    "weighted_sampler": (0.15, 1.02, False),
+    "focal": (0.05, 1.05, False),
+    "loss_reweight": (-0.2, 1.08, True),
+    "loss_reweight(favour=easy)": (0.45, 1.09, True),
+    "meta_reweight": (0.8, 2.6, True),
+    "sgd_with_clean": (0.1, 1.01, False),
+    "clean_only": (0.3, 0.98, False),
+    "fine_tune": (0.5, 1.0, False),
+    "random_weights": (-0.05, 1.03, True),
+}
+ENVIRONMENT = Environment(
+    suite_version="0.1.0",
+    git_commit="0123abc",
+    python="3.11.7",
+    torch="2.15.0",
+    platform="Linux",
+    processor="Example CPU",
+)
+
+
+@dataclass
+class Grid:
+    """What `write_report` takes."""
+
+    suite: Suite
+    planned: list[Planned]
+    records: dict[str, Record]
+
+    def find(self, **labels: object) -> Iterator[Planned]:
+        """Cells whose properties have these values."""
+        return (
+            planned
+            for planned in self.planned
+            if all(getattr(planned, name) == value for name, value in labels.items())
+        )
+
+    def change_result(self, planned: Planned, **changes: object) -> None:
+        """Replace fields of the result of a cell."""
+        record = self.records[planned.key]
+        assert record.result
+        result = record.result.model_copy(update=changes)
+        self.records[planned.key] = record.model_copy(update={"result": result})
+
+    def change_last(self, planned: Planned, **metrics: float) -> None:
+        """Replace metrics of the last epoch of a cell."""
+        result = self.records[planned.key].result
+        assert result
+        self.change_result(planned, last=result.last.model_copy(update=metrics))
+
+    def fail(self, planned: Planned, status: str = "error", reason: str = "broken") -> None:
+        """Turn a cell's record into that of a failure."""
+        changes = {"status": status, "reason": reason, "result": None, "cost": None}
+        self.records[planned.key] = self.records[planned.key].model_copy(update=changes)
+
+
+def build_grid(
+    *,
+    methods: Sequence[str] = ("sgd", "meta_reweight"),
+    corruptions: Sequence[Corruption] = (CLEAN_SET, Corruption(noise="uniform(rate=0.4)")),
+    budgets: dict[str, int] | None = None,
+    clean_sizes: Sequence[int] = (100,),
+    seeds: Sequence[int] = (0, 1),
+    own_rates: dict[str, float] | None = None,
+    **cell_fields: object,
+) -> Grid:
+    """A complete grid; `budgets` gives epochs by name, `own_rates` the learning rates of some methods.
+
+    `cell_fields` go into every cell.
+    """
+    named = [
+        NamedBudget(name=name, epochs=epochs, learning_rate=0.05, learning_rates=own_rates or {})
+        for name, epochs in (budgets or {"short": 4}).items()
+    ]
+    suite = Suite(
+        name="made-up",
+        title="Made-up numbers",
+        dataset="digits",
+        model="small_cnn",
+        methods=("sgd",),
+        corruptions=tuple(corruptions),
+        clean_sizes=tuple(clean_sizes),
+        budgets=(NamedBudget(name="any", epochs=1, learning_rate=0.05),),
+        seeds=tuple(seeds),
+    )
+    # Past the validation, which knows only methods that are installed: a report must not.
+    suite = suite.model_copy(update={"methods": tuple(methods), "budgets": tuple(named)})
+    planned = [
+        _plan(
+            suite,
+            corruption,
+            budget,
+            {"clean_size": size, "method": _spec(method), "seed": seed} | cell_fields,
+            method,
+        )
+        for corruption in suite.corruptions
+        for size in suite.clean_sizes
+        for budget in suite.budgets
+        for method in suite.methods
+        for seed in suite.seeds
+    ]
+    return Grid(suite, planned, {cell.key: _record(cell) for cell in planned})
+
+
+def _plan(
+    suite: Suite, corruption: Corruption, budget: NamedBudget, fields: dict[str, object], method: str
+) -> Planned:
+    cell = Cell.model_validate(
+        {
+            "dataset": Spec(name=suite.dataset),
+            "variant": "embedded",
+            "imbalance": _spec(corruption.imbalance),
+            "noise": _spec(corruption.noise),
+            "model": Spec(name=suite.model),
+            "budget": budget.for_method(method),
+        }
+        | fields
+    )
+    return Planned(cell, cell.key, method, corruption.label, budget.name)
+
+
+def _spec(label: str | None) -> Spec | None:
+    if label is None:
+        return None
+    name, _, arguments = label.removesuffix(")").partition("(")
+    options: dict[str, bool | int | float | str] = {}
+    for part in filter(None, arguments.split(", ")):
+        key, _, value = part.partition("=")
+        options[key] = float(value) if value[0].isdigit() else value
+    return Spec(name=name, options=options)
+
+
+def _record(planned: Planned) -> Record:
+    cell = planned.cell
+    undone, time, _ = ALL_METHODS.get(planned.method, (0.2, 1.5, False))
+    noise = float(cell.noise.options["rate"]) if cell.noise else 0.0
+    factor = float(cell.imbalance.options.get("factor", 2)) if cell.imbalance else 1.0
+    generator = np.random.default_rng(zlib.crc32(planned.key.encode()))
+    late = min(1.0, cell.budget.epochs / 30)
+    tail = np.linspace(0, 1, CLASSES) * math.log(factor) / 8
+    damage = (0.9 * noise * late + tail) * (1 - undone)
+    recall = np.clip(0.97 - damage - 0.03 * (1 - late) + 0.015 * generator.standard_normal(CLASSES), 0.05, 1)
+    seconds = cell.budget.epochs * (0.8 + 0.1 * generator.random())
+    result = Result(
+        fingerprint="f" * 64,
+        sizes={"train": 1000, "validation": 100, "clean": cell.clean_size, "test": CLASSES * TEST_PER_CLASS},
+        realised=Realised(
+            class_counts=[int(100 * factor ** (-place / (CLASSES - 1))) for place in range(CLASSES)],
+            noise_share=noise,
+            transitions=(100 * np.eye(CLASSES, dtype=int)).tolist(),
+            targets_sha256=f"{planned.corruption} {planned.clean_size} {planned.seed}",
+        ),
+        last=_metrics(recall),
+        best=_metrics(np.clip(recall + 0.04 * noise, 0, 1)),
+        best_epoch=cell.budget.epochs // 2,
+        validation_accuracy=float(recall.mean()),
+        validation_balanced_accuracy=float(recall.mean()),
+        steps=cell.budget.epochs * 10,
+        zero_weight_steps=0,
+        weights_sha256="0" * 64,
+        curves=_curves(planned, float(recall.mean()), noise, undone, generator),
+    )
+    return Record(
+        key=planned.key,
+        cell=cell,
+        status="ok",
+        result=result,
+        cost=Cost(train_seconds=seconds * time, total_seconds=2 * seconds, peak_memory_bytes=10**9),
+        environment=ENVIRONMENT,
+    )
+
+
+def _metrics(recall: NDArray[np.float64]) -> Metrics:
+    hits = np.round(recall * TEST_PER_CLASS).astype(int)
+    confusion = np.zeros((CLASSES, CLASSES), dtype=int)
+    for true, count in enumerate(hits):
+        wrong = TEST_PER_CLASS - count
+        confusion[true, (true + 1) % CLASSES] = wrong // 2
+        confusion[true, (true + 3) % CLASSES] = wrong - wrong // 2
+        confusion[true, true] = count
+    recall = hits / TEST_PER_CLASS
+    return Metrics(
+        accuracy=float(recall.mean() ** 1.02),
+        balanced_accuracy=float(recall.mean()),
+        macro_f1=float(recall.mean() ** 1.01),
+        calibration_error=float(0.1 * (1 - recall.mean())),
+        recall=recall.tolist(),
+        confusion=confusion.tolist(),
+    )
+
+
+def _curves(
+    planned: Planned, final: float, noise: float, undone: float, generator: np.random.Generator
+) -> Curves:
+    epochs = planned.cell.budget.epochs
+    time = np.arange(1, epochs + 1)
+    jitter = 0.01 * generator.standard_normal(epochs)
+    validation = np.clip(
+        (final + 0.5 * noise * np.exp(-time / 10)) * (1 - np.exp(-time / 2)) + jitter, 0, 1
+    ).tolist()
+    curves = {
+        "learning_rate": [0.05] * epochs,
+        "train_loss": np.exp(-time / 5).tolist(),
+        "train_accuracy": validation,
+        "memorised": [None] * epochs,
+        "validation_accuracy": validation,
+        "validation_balanced_accuracy": validation,
+    }
+    if noise:
+        fitted = np.clip((1 - undone) * 0.7 * (1 - np.exp(-time / 12)) + jitter, 0, 1)
+        curves["memorised"] = fitted.tolist()
+    if ALL_METHODS.get(planned.method, (0, 0, False))[2]:
+        parted = undone * (1 - np.exp(-time / 3)) * (noise > 0)
+        curves["weight_clean"] = (1 + parted * 0.6).tolist()
+        wrong = [None] * epochs
+        curves["weight_mislabelled"] = (1 - parted * 0.9).tolist() if noise else wrong
+        curves["weight_auroc"] = np.clip(0.5 + 0.45 * parted, 0, 1).tolist() if noise else wrong
+    return Curves.model_validate(curves)
