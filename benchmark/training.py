@@ -51,11 +51,14 @@ class Inputs:
     precision: Precision = "float32"
 
     def forward(self, model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features `(b, d)` and logits `(b, c)`, at least in float32 also after mixed precision."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        """Features `(b, d)` and logits `(b, c)`; those of mixed precision are float32 again."""
+        if self.precision == "float32":
+            features = model.features(images)
+            return features, model.head(features)
+        with torch.autocast(images.device.type, torch.bfloat16):
             features = model.features(images)
             logits = model.head(features)
-        return _at_least_float32(features), _at_least_float32(logits)
+        return features.float(), logits.float()
 
     def make_batch(self, examples: Examples, index: Tensor, generator: torch.Generator) -> Batch:
         """The examples at `index` `(b,)`, augmented from `generator`."""
@@ -217,7 +220,3 @@ def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, i
 def _reset(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         module.reset_parameters()
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    return values.to(torch.promote_types(values.dtype, torch.float32))
