@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import torch
 
-from reweightbench.benchmark.seeding import Purpose, derive_seed, make_generator
+from reweightbench.benchmark.seeding import Purpose, RandomState, derive_seed, make_generator
 
 SCOPES = [("digits", 0), ("digits", 1), ("cifar10", 0), ("digits", 0, "reset"), ("digits",), ()]
 
@@ -74,3 +74,16 @@ def test_seeds_do_not_depend_on_the_process() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert int(result.stdout) == derive_seed("noise", "digits", 3)
+
+
+def test_a_replay_draws_the_same_again_and_leaves_the_stream() -> None:
+    state = RandomState()
+    torch.manual_seed(3)
+    state.note()
+    first = torch.rand(4)
+    torch.rand(7)
+    ahead = torch.get_rng_state()
+    for _ in range(2):
+        with state.replay():
+            assert torch.equal(torch.rand(4), first)
+        assert torch.equal(torch.get_rng_state(), ahead)
