@@ -66,29 +66,31 @@ def draw_overhead(findings: Findings, frame: pd.DataFrame, overheads: Overheads 
     """
     if overheads is None and frame["overhead_unpaired"].isna().all():
         raise NothingToDraw(f"no finished cell of '{REFERENCE}', the reference of training time")
-    styles, drawn = make_styles(findings), set()
+    styles = make_styles(findings)
+    drawn: set[str] = set()
     figure, panels = make_panels([f"budget {budget}" for budget in findings.budgets], 2, 4.6, 3.4)
     axes_list = [axes for row in panels for axes in row]
     for axes, budget in zip(axes_list, findings.budgets, strict=True):
         part = frame[frame["budget"] == budget]
         times = _unpaired_times(part) if overheads is None else overheads.ratios
-        values = [time.value for time in times.values()]
+        summaries = average_settings(part, "balanced_accuracy")
+        shown = {method: times[method] for method in summaries if method in times}
+        values = [time.value for time in shown.values()]
         if values and max(values) > MOST_LINEAR * min(values):
             axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(PLAIN)
-        for method, summary in average_settings(part, "balanced_accuracy").items():
-            if method in times:
-                time = times[method]
-                _draw_points(axes, styles[method], {time.value: summary}, line="")
-                axes.plot(
-                    [time.low, time.high], [summary.mean] * 2, color=styles[method].color, linewidth=0.8
-                )
-                drawn.add(method)
+        for method, time in shown.items():
+            mean = summaries[method].mean
+            _draw_points(axes, styles[method], {time.value: summaries[method]}, line="")
+            axes.plot([time.low, time.high], [mean, mean], color=styles[method].color, linewidth=0.8)
+        drawn |= shown.keys()
         unpaired = " (unpaired)" if overheads is None else ""
         axes.set_xlabel(f"training time / {REFERENCE}{unpaired}", fontsize=SMALL)
         _finish_axes(axes)
     for row in panels:
         row[0].set_ylabel("balanced accuracy", fontsize=SMALL)
+    if not drawn:
+        raise NothingToDraw("no method with a result was timed")
     add_legend(figure, method_samples(styles, drawn, with_line=False))
     return figure
 

@@ -17,13 +17,14 @@ from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
 from reweightbench.benchmark.material import check_method, gather
+from reweightbench.benchmark.measurement import time_suite
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Registry
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome
-from reweightbench.benchmark.stopwatch import time_suite
 from reweightbench.benchmark.suite import Device, Planned, Suite, load_suite, plan_cells, suite_names
 from reweightbench.benchmark.table import to_text
+from reweightbench.benchmark.timing import Timing, cost_alike
 
 
 def describe(registry: Registry[Any]) -> Iterator[str]:
@@ -102,7 +103,15 @@ def run(
     """Run what has no record yet; returns how many cells of the suite have failed."""
     planned, data = _plan(suite, sources, device)
     ARCHITECTURES.create(suite.model).find_weights(sources)
-    _claim(folder, suite, data, device)
+    folder.claim(
+        Manifest(
+            suite=suite.name,
+            variant=data.variant,
+            fingerprint=data.fingerprint,
+            model=suite.model,
+            device=device,
+        )
+    )
     records = folder.read(_warn)
     known = {key: record for key, record in records.items() if record.status == "ok" or not retry_failed}
     todo = [plan.cell for plan in planned if plan.key not in known]
@@ -155,7 +164,7 @@ def report(suite: Suite, path: Path, allow_partial: bool, allow_mixed: bool) -> 
         planned,
         records,
         path / "report",
-        timings=ResultsFolder(path).timings(),
+        timings=_fitting_timings(path, planned),
         allow_partial=allow_partial,
         allow_mixed=allow_mixed,
     )
@@ -177,7 +186,6 @@ def measure_time(
     from reweightbench.benchmark.overhead import Overheads, make_overhead_table  # noqa: PLC0415 - as in `report`
 
     data = DATASETS.create(suite.dataset).load(sources)
-    _claim(folder, suite, data, device)
     timing = time_suite(
         suite, folder, data, sources, device, minutes=minutes, steps=steps, restart=restart, quiet=quiet
     )
@@ -214,17 +222,19 @@ def _plan(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned]
     return planned, data
 
 
-def _claim(folder: ResultsFolder, suite: Suite, data: ImageData, device: Device) -> None:
-    """Make the folder hold results of the suite on this data and device, or raise UsageError."""
-    folder.claim(
-        Manifest(
-            suite=suite.name,
-            variant=data.variant,
-            fingerprint=data.fingerprint,
-            model=suite.model,
-            device=device,
-        )
-    )
+def _fitting_timings(path: Path, planned: list[Planned]) -> list[Timing]:
+    """The folder's timings of the planned methods as they are now; others are named and left out."""
+    cells = {plan.method: plan.cell for plan in planned}
+    fitting = []
+    for timing in ResultsFolder(path).timings():
+        if all(cost_alike(cell, cells[label]) for label, cell in timing.cells.items() if label in cells):
+            fitting.append(timing)
+        else:
+            _warn(
+                f"the timing on '{timing.hardware}' is of other settings than the records and is left out; "
+                "'reweightbench time --restart' measures anew"
+            )
+    return fitting
 
 
 def _check_methods(planned: list[Planned]) -> None:

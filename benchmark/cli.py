@@ -90,8 +90,11 @@ weights_option = click.option(
     "--weights", help="Pretrained weights: a file, or 'none' to train from scratch."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+methods_option = click.option(
+    "--methods", help="Only these: labels, or paths of your own Python files, comma-separated."
+)
 selection_options = options(
-    click.option("--methods", help="Only these: labels, or paths of your own Python files, comma-separated."),
+    methods_option,
     click.option("--seeds", help="Only these, for example 0-4 or 0,2,7."),
 )
 
@@ -192,7 +195,7 @@ def status(suite: str, results: Path, methods: str | None, seeds: str | None) ->
 @click.argument("suite")
 @results_option
 @data_options
-@click.option("--methods", help="Only these: labels, or paths of your own Python files, comma-separated.")
+@methods_option
 @device_option
 @weights_option
 @click.option(

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,11 @@ from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.problem import Batch, Problem
 
 Parameters = Mapping[str, Tensor]
-Way = Literal["exact", "finite_difference"]
 
 # torch 2.15 warns about itself at the first forward-mode pass of a process.
 warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
 
-RELATIVE_STEP = 1e-3
+STEP_LENGTH = 1e-3
 """Length of the finite step in parameter space: in float32, large enough for the losses' last digits."""
 
 
@@ -50,7 +48,7 @@ def difference_along(problem: Problem, step: Step, parameters: Parameters, direc
     In mixed precision the step's losses are too coarse for a difference and are computed again.
     """
     norm = nn.utils.get_total_norm(list(direction.values()))
-    length = RELATIVE_STEP / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+    length = STEP_LENGTH / norm.clamp_min(torch.finfo(norm.dtype).tiny)
     ahead = {name: value + length * direction[name] for name, value in parameters.items()}
     start = step.losses if problem.precision == "float32" else problem.losses_at(parameters, step.batch)
     return (problem.losses_at(ahead, step.batch) - start) / length

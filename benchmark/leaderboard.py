@@ -90,9 +90,7 @@ def _time_columns(findings: Findings, part: pd.DataFrame) -> dict[str, Callable[
     if len(findings.overheads) == 1:
         return {heading: findings.overheads[0].show}
     if findings.overheads:
-        return {
-            f"{heading} ({overheads.timing.hardware})": overheads.show for overheads in findings.overheads
-        }
+        return {f"{heading} ({overheads.title})": overheads.show for overheads in findings.overheads}
     times = part.groupby("method", observed=True)["overhead_unpaired"].median().to_dict()
 
     def show(method: str) -> str:
@@ -120,9 +118,11 @@ def _notes(findings: Findings, settings: int) -> list[str]:
 
 def _describe_time(findings: Findings) -> str:
     if findings.overheads:
+        cell = findings.overheads[0].timing.cells[REFERENCE]
         return (
             f"Time: seconds per step over those of {REFERENCE}, measured in paired rounds on "
-            f"{' and '.join(overheads.title for overheads in findings.overheads)}: median [95% bootstrap interval]."
+            f"{' and '.join(overheads.title for overheads in findings.overheads)} with batches of "
+            f"{cell.budget.batch_size} and a clean set of {cell.clean_size}: median [95% bootstrap interval]."
         )
     return (
         f"Time is unpaired: the median ratio to {REFERENCE} of training seconds in the same setting and seed. "

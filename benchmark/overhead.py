@@ -1,6 +1,5 @@
 """What a timing says: the ratio of every method to plain training, and whether it can be trusted."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -44,9 +43,9 @@ class Overheads:
 
     def show(self, label: str) -> str:
         """The ratio of a row with its interval."""
-        ratio = self.ratios.get(label, Median(math.nan, math.nan, math.nan))
-        if math.isnan(ratio.value):
+        if label not in self.ratios:
             return ABSENT
+        ratio = self.ratios[label]
         return "1" if label == REFERENCE else f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 
@@ -89,7 +88,7 @@ def _notes(overheads: Overheads) -> list[str]:
     return [
         f"Ratio of seconds per optimisation step to {REFERENCE} in the same round: median [95% bootstrap "
         f"interval] over {len(timing.rounds)} rounds, each of {timing.warm_up} warm-up and {timing.steps} timed "
-        "steps per method in random order, without evaluation.",
+        "steps per method in random order, without evaluation. What happens once an epoch counts once a window.",
         verdict,
         f"Model {cell.model.name}, batch size {cell.budget.batch_size}, clean set of {cell.clean_size}, precision "
         f"{cell.numerics.precision}, memory format {cell.numerics.memory_format}, torch "

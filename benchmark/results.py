@@ -45,6 +45,7 @@ class ResultsFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._records = path / "records"
+        self._timing = path / "timing"
         self._manifest = path / "manifest.json"
 
     def claim(self, manifest: Manifest) -> None:
@@ -94,26 +95,28 @@ class ResultsFolder:
 
     def timings(self) -> list[Timing]:
         """All finished measurements, by hardware."""
-        found = [_parse_timing(path) for path in sorted((self.path / "timing").glob("*.json"))]
+        found = [_parse_timing(path) for path in sorted(self._timing.glob("*.json"))]
         return [timing for timing in found if timing.is_complete]
 
     def write_timing(self, timing: Timing) -> None:
         """Write a measurement in the place of an earlier one on the same hardware."""
         path = self._timing_path(timing.hardware)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, timing.model_dump_json().encode() + b"\n")
 
     def _timing_path(self, hardware: str) -> Path:
-        return self.path / "timing" / f"{file_name(hardware)}.json"
+        return self._timing / f"{file_name(hardware)}.json"
 
     def copy_from(self, source: "ResultsFolder", keys: Set[str]) -> None:
-        """Make these records of another folder the only ones here."""
+        """Make these records of another folder, and its finished timings, the only ones here."""
         for key in sorted(keys):
             for path in sorted(source.files(key), key=lambda path: path.suffix, reverse=True):
                 write_atomically(self._records / path.name, path.read_bytes())
         for path in self._records.iterdir():
             if path.stem not in keys:
                 path.unlink()
+        for path in self._timing.glob("*.json"):
+            path.unlink()
         for timing in source.timings():
             self.write_timing(timing)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-RESAMPLES = 9999
+RESAMPLES = 1999
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ def bootstrap_median(values: Sequence[float]) -> Median:
         np.median,
         confidence_level=CONFIDENCE,
         n_resamples=RESAMPLES,
+        # Resamples are drawn in batches of about a million values: all at once would fill the memory.
+        batch=max(1, 10**6 // len(values)),
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval

@@ -41,7 +41,7 @@ def make_time_to_accuracy(findings: Findings, overheads: Overheads, clean_size: 
 def _find_shares(cells: Sequence[Finished]) -> dict[str, list[float]]:
     """Per method, the share of the epochs each run needs; infinite for a run that does not get there."""
     targets = {
-        _place(finished): finished.result.validation_balanced_accuracy
+        _place(finished): finished.result.curves.validation_balanced_accuracy[-1]
         for finished in cells
         if finished.planned.method == REFERENCE
     }

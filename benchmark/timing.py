@@ -16,6 +16,13 @@ FEWEST_ROUNDS = 20
 """Rounds below which nothing is reported."""
 
 
+def cost_alike(first: Cell, second: Cell) -> bool:
+    """Whether a step of both cells is the same work, on whatever device."""
+    fields = ("engine_version", "dataset", "variant", "model", "method", "numerics")
+    alike = all(getattr(first, field) == getattr(second, field) for field in fields)
+    return alike and first.budget.batch_size == second.budget.batch_size
+
+
 class Memory(Frozen):
     """Peak bytes of a fresh process after some steps.
 

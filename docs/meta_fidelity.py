@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.problem import Batch, Problem
-from reweightbench.benchmark.registry import DATASETS
+from reweightbench.benchmark.registry import DATASETS, METHODS
 from reweightbench.benchmark.results import ResultsFolder
 from reweightbench.benchmark.suite import load_suite, plan_cells
 from reweightbench.benchmark.table import ABSENT, Entry, Table, to_markdown
@@ -59,7 +60,7 @@ backward pass is 2F, plain training 3F, and the clean batch is taken to be as la
 float32 losses: late in training, once a batch is fitted, the losses hardly change along g and what is left of the
 difference is partly rounding. `last_layer` leaves most of the gradient out and is an approximation from the start.
 
-`python docs/meta_fidelity.py` makes this page from the records in `results/meta-fidelity*`; its first lines say how.
+`python docs/meta_fidelity.py write` makes this page from the records in `results/meta-fidelity*`.
 """
 
 
@@ -68,11 +69,12 @@ class Probe(MetaReweight):
     """Trains with exact weights; in some epochs compares what the other ways make of the same clean batches."""
 
     comparisons: list[dict[str, Any]] = field(init=False, default_factory=list)
+    compared: Counter[int] = field(init=False, default_factory=Counter)
 
     def example_weights(self, step: Step) -> Tensor:
         epochs = [int(point * self._problem.epochs) for point in POINTS]
-        taken = sum(found["epoch"] == step.epoch for found in self.comparisons)
-        if step.epoch in epochs and taken < STEPS_PER_POINT * len(SIZES) * len(GRADIENTS):
+        self.compared[step.epoch] += 1
+        if step.epoch in epochs and self.compared[step.epoch] <= STEPS_PER_POINT:
             self.comparisons += self._compare(step, self._problem.clean_batch(max(SIZES)))
         return super().example_weights(step)
 
@@ -165,8 +167,8 @@ def _accuracy_table() -> Table:
             for gradient in GRADIENTS:
                 for size in SIZES:
                     own = [row for row in rows if row["corruption"] == corruption.label]
-                    row = next(row for row in own if row["method"] == _label(gradient, size))
-                    cells.setdefault((gradient, size), []).append(_percent(row))
+                    row = next((row for row in own if row["method"] == _label(gradient, size)), None)
+                    cells.setdefault((gradient, size), []).append(_percent(row) if row else ABSENT)
     seeds = {data: len(load_suite(name).seeds) for data, name in SUITES.items()}
     return Table(
         name="accuracy",
@@ -185,26 +187,19 @@ def _accuracy_table() -> Table:
 
 
 def _label(gradient: str, size: int) -> str:
-    """The method's label as tables show it: only what differs from the defaults."""
-    options = [f"gradient={gradient}"] * (gradient != "exact") + [f"clean_batch_size={size}"] * (size != 100)
-    return f"meta_reweight({', '.join(options)})" if options else "meta_reweight"
+    """The method's label as tables show it."""
+    return METHODS.canonical(f"meta_reweight(gradient={gradient}, clean_batch_size={size})")
 
 
 def _percent(row: dict[str, str]) -> str:
-    if not row["balanced_accuracy_mean"]:
-        return ABSENT
-    interval = (
-        f" ± {100 * float(row['balanced_accuracy_interval']):.1f}"
-        if row["balanced_accuracy_interval"]
-        else ""
-    )
-    return f"{100 * float(row['balanced_accuracy_mean']):.1f}{interval}"
+    mean, interval = row["balanced_accuracy_mean"], row["balanced_accuracy_interval"]
+    return f"{100 * float(mean):.1f}" + (f" ± {100 * float(interval):.1f}" if interval else "")
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["measure"]:
         measure()
     elif sys.argv[1:] == ["write"]:
-        PAGE.write_text(write())
+        PAGE.write_text(write(), encoding="utf-8")
     else:
         sys.exit(__doc__)

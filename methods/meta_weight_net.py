@@ -30,6 +30,9 @@ class MetaWeightNet(Method):
     The authors' two programs differ, and `preset` offers both. `imbalance`: weights are scaled to mean 1
     (a_i = w_i / sum w), phi by SGD with rate 1e-5, Nesterov momentum 0.9 and weight decay 5e-4. `noise`:
     weights are V's own, in (0, 1) (a_i = w_i / b), phi by Adam with rate 1e-3 and weight decay 1e-4.
+
+    Deviations: batch normalisation's running statistics do not move in the virtual step. As in those
+    programs, that step takes the present learning rate, without momentum or weight decay.
     """
 
     paper: ClassVar[str] = (

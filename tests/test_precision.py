@@ -1,5 +1,6 @@
 """Mixed precision: only the forward passes of training and evaluation, never what methods derive."""
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -66,7 +67,7 @@ def test_mixed_precision_trains_about_as_well(label: str) -> None:
 def test_a_step_is_coarse_and_other_points_are_not() -> None:
     witness = Witness()
     prepared = prepare_cell(make_cell("sgd", precision="bfloat16"))
-    prepared = Prepared(**vars(prepared) | {"method": witness})
+    prepared = dataclasses.replace(prepared, method=witness)
     next(prepared.start().run())
     assert witness.step is not None
     assert witness.again is not None
@@ -80,7 +81,7 @@ def test_a_step_is_coarse_and_other_points_are_not() -> None:
 
 def test_full_precision_is_the_same_at_another_call() -> None:
     witness = Witness()
-    prepared = Prepared(**vars(prepare_cell(make_cell("sgd"))) | {"method": witness})
+    prepared = dataclasses.replace(prepare_cell(make_cell("sgd")), method=witness)
     next(prepared.start().run())
     assert witness.step is not None
     assert witness.again is not None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +17,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from reweightbench.benchmark.cell import Budget, Cell
+from reweightbench.benchmark.cell import Budget, Cell, Numerics
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.record import Environment
-from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS
+from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Spec
+from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.stopwatch import Stopwatch, measure_rounds
-from reweightbench.benchmark.timing import CONTROL, FEWEST_ROUNDS, REFERENCE, Memory, Timing
+from reweightbench.benchmark.timing import CONTROL, FEWEST_ROUNDS, REFERENCE, Memory, Timing, cost_alike
 
 SUITE = """
 name = "mini"
@@ -164,6 +166,13 @@ def test_a_machine_that_drifts_moves_no_ratio(rounds: list[tuple[float, float]],
     assert (second.low, second.high) == (pytest.approx(first.low), pytest.approx(first.high))
 
 
+def test_ratios_are_taken_within_rounds() -> None:
+    """The medians of the two rows are 3 and 2, the median of their ratios is 1."""
+    pairs = [(1.0, 3.0), (2.0, 2.0), (3.0, 3.0)] * 7
+    timing = make_timing([{REFERENCE: sgd, CONTROL: sgd, "other": other} for sgd, other in pairs])
+    assert Overheads(timing).ratios["other"].value == 1
+
+
 @pytest.mark.parametrize(
     ("control", "is_noisy"),
     [
@@ -196,6 +205,48 @@ def test_unfinished_timings_are_not_reported() -> None:
     assert make_timing(rounds).is_complete
     assert not make_timing(rounds[1:]).is_complete
     assert not make_timing(rounds, memory={REFERENCE: Memory(peak=1)}).is_complete
+
+
+def test_memory_of_a_gpu_has_two_columns() -> None:
+    timing = make_timing([{REFERENCE: 1.0, CONTROL: 1.0}] * FEWEST_ROUNDS)
+    cells = {label: cell.model_copy(update={"device": "cuda"}) for label, cell in timing.cells.items()}
+    memory = dict.fromkeys(cells, Memory(peak=5 * 2**20, reserved=8 * 2**20))
+    table = make_overhead_table(Overheads(timing.model_copy(update={"cells": cells, "memory": memory})))
+    assert list(table.columns[-2:]) == ["peak memory (MiB)", "reserved (MiB)"]
+    assert [entry.text for entry in table.rows[0][-2:]] == ["5", "8"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_alike"),
+    [
+        ({"seed": 1}, True),
+        ({"device": "cuda"}, True),
+        ({"clean_size": 50}, True),
+        ({"budget": Budget(epochs=9, learning_rate=0.1)}, True),
+        ({"budget": Budget(epochs=2, learning_rate=0.05, batch_size=50)}, False),
+        ({"numerics": Numerics(threads=2)}, False),
+        ({"variant": "other"}, False),
+        ({"model": Spec(name="resnet8")}, False),
+        ({"method": Spec(name="sgd", version="2")}, False),
+    ],
+)
+def test_what_changes_a_step_makes_a_timing_unfit(changes: dict[str, Any], is_alike: bool) -> None:
+    cell = make_cell("sgd")
+    assert cost_alike(cell, cell.model_copy(update=changes)) is is_alike
+
+
+def test_publishing_carries_finished_timings_and_no_others(tmp_path: Path) -> None:
+    manifest = Manifest(suite="mini", variant="v", fingerprint="f", model="m", device="cpu")
+    source, target = ResultsFolder(tmp_path / "source"), ResultsFolder(tmp_path / "target")
+    rounds = [{REFERENCE: 1.0, CONTROL: 1.0}] * FEWEST_ROUNDS
+    for folder in (source, target):
+        folder.claim(manifest)
+    source.write_timing(make_timing(rounds))
+    source.write_timing(make_timing(rounds[1:], hardware="Stopped"))
+    target.write_timing(make_timing(rounds, hardware="Earlier"))
+    target.copy_from(source, set())
+    assert target.timings() == source.timings() == [make_timing(rounds)]
+    assert len(list((tmp_path / "target" / "timing").iterdir())) == 1
 
 
 def command(*arguments: object) -> list[str]:
@@ -288,8 +339,8 @@ def test_a_finished_timing_is_shown_again(place: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps", "2"], "with other 1 steps; --restart measures anew"),
-        (["--methods", "sgd"], "with other methods or settings; --restart"),
+        (["--steps", "2"], "has windows of 1 steps, not 2; --restart measures anew"),
+        (["--methods", "sgd"], "is of other methods or settings; --restart"),
         (["--minutes", "0"], "--minutes"),
     ],
 )
@@ -299,6 +350,57 @@ def test_other_measurements_are_refused(place: Path, arguments: list[str], messa
     assert refused.returncode == 2
     assert message in refused.stderr
     assert held(place) == before
+
+
+def change(place: Path, target: Path, **fields: Any) -> None:
+    """A copy of the folder in which the timing has other fields."""
+    shutil.copytree(place, target)
+    (path,) = target.glob("runs/mini/timing/*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+@pytest.mark.parametrize(("control", "code"), [(1.0, 0), (1.5, 1)])
+def test_the_exit_code_tells_a_noisy_timing(control: float, code: int, place: Path, tmp_path: Path) -> None:
+    rounds = [dict.fromkeys(times, 1.0) | {CONTROL: control} for times in held(place)["rounds"]]
+    change(place, tmp_path / "changed", rounds=rounds)
+    shown = measure(tmp_path / "changed", "--minutes", 0.001)
+    assert shown.returncode == code
+    assert ("not quiet" in shown.stderr) is bool(code)
+
+
+def test_rounds_of_two_environments_are_not_mixed(place: Path, tmp_path: Path) -> None:
+    environment = held(place)["environment"] | {"torch": "1.0"}
+    change(place, tmp_path / "changed", environment=environment)
+    refused = measure(tmp_path / "changed", "--minutes", 0.001)
+    assert refused.returncode == 2
+    assert "another environment (torch 1.0, now" in refused.stderr
+
+
+def test_missing_memory_is_measured_without_new_rounds(place: Path, tmp_path: Path) -> None:
+    before = held(place)
+    memory = {label: peak for label, peak in before["memory"].items() if label != "focal"}
+    change(place, tmp_path / "changed", memory=memory)
+    assert measure(tmp_path / "changed", "--minutes", 0.001).returncode in {0, 1}
+    now = held(tmp_path / "changed")
+    assert now["rounds"] == before["rounds"]
+    assert now["memory"]["focal"]["peak"] > 0
+
+
+def test_restart_measures_anew_with_steps_that_fill_a_window(place: Path, tmp_path: Path) -> None:
+    change(place, tmp_path / "changed", steps=977)
+    done = subprocess.run(
+        command("time", "mini.toml", "--restart", "--minutes", 0.001, "--methods", "sgd"),
+        cwd=tmp_path / "changed",
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode in {0, 1}, done.stderr
+    now = held(tmp_path / "changed")
+    assert set(now["cells"]) == {"sgd", CONTROL}
+    assert 2 <= now["steps"] < 977
+    assert len(now["rounds"]) >= FEWEST_ROUNDS
 
 
 def test_a_method_that_fails_is_named(place: Path) -> None:

@@ -1,4 +1,4 @@
-"""The measurement of overhead itself: the same against the same, and a slowdown that is known."""
+"""Paired rounds: the same against the same, and a slowdown that is known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,0 +1,18 @@
+"""The published results belong to the suites as they are."""
+
+from pathlib import Path
+
+import pytest
+
+from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.suite import load_suite, plan_cells
+
+FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "results").glob("*/manifest.json"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_cell_of_the_suite_has_its_record_and_no_other_is_there(folder: Path) -> None:
+    manifest = ResultsFolder(folder).manifest()
+    suite = load_suite(manifest.suite).model_copy(update={"model": manifest.model})
+    planned = {plan.key for plan in plan_cells(suite, manifest.variant, manifest.device)}
+    assert {path.stem for path in (folder / "records").glob("*.json")} == planned
