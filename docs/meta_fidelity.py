@@ -4,27 +4,31 @@ python docs/meta_fidelity.py measure    trains, and compares weights on the way;
 python docs/meta_fidelity.py write      makes the page from what lies in `results/`
 """
 
-import csv
 import dataclasses
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, get_args, get_type_hints
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.problem import Batch, Problem
 from reweightbench.benchmark.registry import DATASETS, METHODS
 from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.statistics import summarise
 from reweightbench.benchmark.suite import load_suite, plan_cells
 from reweightbench.benchmark.table import ABSENT, Entry, Table, to_markdown
 from reweightbench.methods.meta_reweight import MetaReweight
@@ -40,6 +44,9 @@ POINTS = (0.0, 0.2, 0.5, 0.95)
 """When weights are compared, as shares of the run."""
 
 STEPS_PER_POINT = 5
+
+Columns = dict[str, dict[tuple[str, int], pd.Series]]
+"""Per column of a table, values by seed for each gradient and size of the clean batch."""
 
 INTRODUCTION = """# Ways to meta-reweighting's gradient
 
@@ -103,7 +110,7 @@ class Probe(MetaReweight):
 
 def measure() -> None:
     """Train once per suite, in its first setting, and save the comparisons."""
-    sources = Sources(data_dir=Path("data"))
+    sources = Sources(data_dir=Path(os.environ.get("REWEIGHTBENCH_DATA", "data")))
     found = []
     for data, name in SUITES.items():
         suite = load_suite(name)
@@ -122,7 +129,7 @@ def write() -> str:
     """The page."""
     weights = json.loads(WEIGHTS.read_text())
     tables = [_weights_table(weights, data) for data in SUITES]
-    tables.append(_accuracy_table())
+    tables += _accuracy_tables()
     tables += [
         make_overhead_table(Overheads(timing))
         for timing in ResultsFolder(RESULTS / "meta-fidelity-cifar10").timings()
@@ -155,35 +162,53 @@ def _weights_table(weights: list[dict[str, Any]], data: str) -> Table:
     )
 
 
-def _accuracy_table() -> Table:
-    cells: dict[tuple[str, int], list[str]] = {}
-    columns = []
+def _accuracy_tables() -> list[Table]:
+    """Balanced accuracy at the last epoch, and what it gains or loses on exact weights seed by seed."""
+    columns: Columns = {}
     for data, name in SUITES.items():
-        suite = load_suite(name)
-        with (RESULTS / name / "report" / "tables" / "results.csv").open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        for corruption in suite.corruptions:
-            columns.append(f"{data}, {corruption.label}")
-            for gradient in GRADIENTS:
-                for size in SIZES:
-                    own = [row for row in rows if row["corruption"] == corruption.label]
-                    row = next((row for row in own if row["method"] == _label(gradient, size)), None)
-                    cells.setdefault((gradient, size), []).append(_percent(row) if row else ABSENT)
-    seeds = {data: len(load_suite(name).seeds) for data, name in SUITES.items()}
-    return Table(
-        name="accuracy",
-        title="Balanced accuracy",
-        columns=["gradient", "clean batch", *columns],
-        rows=[
-            [Entry(gradient), Entry(str(size)), *map(Entry, texts)]
-            for (gradient, size), texts in cells.items()
-        ],
-        notes=[
-            "Test set, last epoch, in percent: mean ± half-width of the 95% Student-t interval over seeds "
-            f"({', '.join(f'{data}: {count}' for data, count in seeds.items())})."
-        ],
-        texts=frozenset({"gradient"}),
-    )
+        frame = _read(name)
+        for corruption, part in frame.groupby("corruption", observed=True):
+            scores = {label: own.set_index("seed") for label, own in part.groupby("method", observed=True)}
+            columns[f"{data}, {corruption}"] = {
+                (gradient, size): scores[_label(gradient, size)]["balanced_accuracy"]
+                for gradient in GRADIENTS
+                for size in SIZES
+                if _label(gradient, size) in scores
+            }
+    seeds = ", ".join(f"{data}: {len(load_suite(name).seeds)}" for data, name in SUITES.items())
+    note = f"In percent, mean ± half-width of the 95% Student-t interval over seeds ({seeds})."
+    accuracy = _pivot("Balanced accuracy", columns, GRADIENTS, ["Test set, last epoch.", note])
+    differences = {
+        title: {
+            (gradient, size): values - column["exact", size] for (gradient, size), values in column.items()
+        }
+        for title, column in columns.items()
+    }
+    paired = "Balanced accuracy minus that of exact with the same clean batch, paired by seed."
+    return [accuracy, _pivot("Gain on exact", differences, GRADIENTS[1:], [paired, note])]
+
+
+def _read(name: str) -> pd.DataFrame:
+    """The published records of a suite, a row each."""
+    folder = ResultsFolder(RESULTS / name)
+    manifest, suite = folder.manifest(), load_suite(name)
+    planned = plan_cells(suite, manifest.variant, manifest.device)
+    return make_frame(Findings(suite, planned, folder.read(print)))
+
+
+def _pivot(
+    title: str,
+    columns: Columns,
+    gradients: Sequence[str],
+    notes: list[str],
+) -> Table:
+    rows = [
+        [Entry(gradient), Entry(str(size))]
+        + [Entry(_percent(column.get((gradient, size)))) for column in columns.values()]
+        for gradient in gradients
+        for size in SIZES
+    ]
+    return Table(title, title, ["gradient", "clean batch", *columns], rows, notes, frozenset({"gradient"}))
 
 
 def _label(gradient: str, size: int) -> str:
@@ -191,9 +216,11 @@ def _label(gradient: str, size: int) -> str:
     return METHODS.canonical(f"meta_reweight(gradient={gradient}, clean_batch_size={size})")
 
 
-def _percent(row: dict[str, str]) -> str:
-    mean, interval = row["balanced_accuracy_mean"], row["balanced_accuracy_interval"]
-    return f"{100 * float(mean):.1f}" + (f" ± {100 * float(interval):.1f}" if interval else "")
+def _percent(values: pd.Series | None) -> str:
+    if values is None:
+        return ABSENT
+    summary = summarise(values)
+    return f"{100 * summary.mean:.1f} ± {100 * summary.interval:.1f}"
 
 
 if __name__ == "__main__":
