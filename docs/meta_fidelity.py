@@ -63,9 +63,8 @@ backward pass is 2F, plain training 3F, and the clean batch is taken to be as la
 | `last_layer` | only the head's part of both gradients: no pass of the batch, none backwards through the body | 4F |
 | `double_backward` | the paper's algorithm 1 to the letter | 13F or more |
 
-`exact` and `double_backward` are the same number by two routes. `finite_difference` is limited by the last digits of
-float32 losses: late in training, once a batch is fitted, the losses hardly change along g and what is left of the
-difference is partly rounding. `last_layer` leaves most of the gradient out and is an approximation from the start.
+`exact` and `double_backward` are the same number by two routes, up to rounding. `finite_difference` is limited by the
+last digits of float32 losses. `last_layer` leaves most of the gradient out and is an approximation from the start.
 
 `python docs/meta_fidelity.py write` makes this page from the records in `results/meta-fidelity*`.
 """
@@ -132,7 +131,8 @@ def write() -> str:
     tables += _accuracy_tables()
     tables += [
         make_overhead_table(Overheads(timing))
-        for timing in ResultsFolder(RESULTS / "meta-fidelity-cifar10").timings()
+        for name in ("meta-fidelity-cifar10", "meta-fidelity")
+        for timing in ResultsFolder(RESULTS / name).timings()
     ]
     return INTRODUCTION + "\n" + "\n".join(to_markdown(table, heading="##") for table in tables)
 
