@@ -1,6 +1,7 @@
 """What every test runs under: no network, one torch thread, and no bare import of the top-level folders."""
 
 import ipaddress
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,10 @@ import pytest
 import torch
 
 BARE_NAMES = frozenset({"benchmark", "methods", "datasets"})
+
+
+# A run in the background may ignore Ctrl-C, and processes started from it would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class NetworkBlockedError(RuntimeError):

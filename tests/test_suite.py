@@ -72,7 +72,8 @@ def test_shipped_suites_plan_unique_cells(name: str) -> None:
     assert all(one.key == one.cell.key and one.cell.variant == "any" for one in planned)
 
 
-@pytest.mark.parametrize("name", suite_names())
+# Suites on fidelity compare forms of a method with each other.
+@pytest.mark.parametrize("name", [name for name in suite_names() if "fidelity" not in name])
 def test_shipped_suites_have_the_control_rows(name: str) -> None:
     assert {"sgd", "sgd_with_clean", "clean_only", "fine_tune", "random_weights"} <= set(
         load_suite(name).methods

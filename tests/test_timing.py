@@ -292,7 +292,10 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         time.sleep(0.05)
     time.sleep(1)
     os.killpg(runner.pid, signal.SIGINT)
-    assert "the same command goes on from there" in runner.communicate(timeout=60)[1]
+    try:
+        assert "the same command goes on from there" in runner.communicate(timeout=60)[1]
+    finally:
+        runner.kill()
     assert runner.returncode == 130
     stopped = held(place)
     assert len(stopped["rounds"]) > 1
