@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -52,3 +53,16 @@ def difference_along(problem: Problem, step: Step, parameters: Parameters, direc
     ahead = {name: value + length * direction[name] for name, value in parameters.items()}
     start = step.losses if problem.precision == "float32" else problem.losses_at(parameters, step.batch)
     return (problem.losses_at(ahead, step.batch) - start) / length
+
+
+def change_along(
+    problem: Problem,
+    step: Step,
+    parameters: Parameters,
+    direction: Parameters,
+    gradient: Literal["exact", "finite_difference"],
+) -> Tensor:
+    """How fast the step's losses `(b,)` change at `parameters` along `direction`, in either way."""
+    if gradient == "finite_difference":
+        return difference_along(problem, step, parameters, direction)
+    return derivative_along(lambda at: problem.losses_at(at, step.batch), parameters, direction)

@@ -9,8 +9,8 @@ from torch.func import functional_call
 
 from reweightbench.benchmark.derivatives import (
     Parameters,
+    change_along,
     derivative_along,
-    difference_along,
     mean_loss_gradient,
     trainable,
 )
@@ -63,9 +63,7 @@ class MetaReweight(Method):
         if self.gradient == "double_backward":
             return _look_ahead(problem, step, clean, parameters)
         direction = mean_loss_gradient(problem, parameters, clean)
-        if self.gradient == "finite_difference":
-            return difference_along(problem, step, parameters, direction)
-        return derivative_along(lambda at: problem.losses_at(at, step.batch), parameters, direction)
+        return change_along(problem, step, parameters, direction, self.gradient)
 
 
 def _align_head(problem: Problem, step: Step, clean: Batch) -> Tensor:

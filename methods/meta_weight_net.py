@@ -6,12 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from reweightbench.benchmark.derivatives import (
-    derivative_along,
-    difference_along,
-    mean_loss_gradient,
-    trainable,
-)
+from reweightbench.benchmark.derivatives import change_along, mean_loss_gradient, trainable
 from reweightbench.benchmark.method import Method, Step
 from reweightbench.benchmark.models import seeded
 from reweightbench.benchmark.problem import Need, Problem
@@ -87,6 +82,4 @@ class MetaWeightNet(Method):
         gradient = mean_loss_gradient(problem, parameters, step.batch, weights)
         ahead = {name: value - step.learning_rate * gradient[name] for name, value in parameters.items()}
         direction = mean_loss_gradient(problem, ahead, problem.clean_batch(self.clean_batch_size))
-        if self.gradient == "finite_difference":
-            return difference_along(problem, step, parameters, direction)
-        return derivative_along(lambda at: problem.losses_at(at, step.batch), parameters, direction)
+        return change_along(problem, step, parameters, direction, self.gradient)

@@ -1,4 +1,4 @@
-"""A made-up grid: records of plausible numbers, without any training."""
+"""A made-up grid, records of plausible numbers without any training; and a small cell to train."""
 
 import math
 import zlib
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.cell import Budget, Cell
 from reweightbench.benchmark.record import Cost, Curves, Environment, Metrics, Realised, Record, Result
-from reweightbench.benchmark.registry import Spec
+from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Spec
 from reweightbench.benchmark.suite import Corruption, NamedBudget, Planned, Suite
 
 CLASSES = 10
@@ -81,6 +81,20 @@ class Grid:
         """Turn a cell's record into that of a failure."""
         changes = {"status": status, "reason": reason, "result": None, "cost": None}
         self.records[planned.key] = self.records[planned.key].model_copy(update=changes)
+
+
+def digits_cell(label: str, *, epochs: int, clean_size: int, **fields: object) -> Cell:
+    """A cell that trains a method on clean digits, its seed 0; `fields` go into it too."""
+    values = {
+        "dataset": DATASETS.spec(DATASETS.create("digits")),
+        "variant": "embedded",
+        "clean_size": clean_size,
+        "model": ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
+        "method": METHODS.spec(METHODS.create(label)),
+        "budget": Budget(epochs=epochs, learning_rate=0.05),
+        "seed": 0,
+    }
+    return Cell.model_validate(values | fields)
 
 
 def build_grid(

@@ -7,26 +7,18 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from reweightbench.benchmark.cell import Budget, Cell, Numerics
+from made_up import digits_cell
+from reweightbench.benchmark.cell import Cell, Numerics
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.method import Method, Step
 from reweightbench.benchmark.preparation import Prepared, prepare
-from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS
+from reweightbench.benchmark.registry import DATASETS
 from reweightbench.benchmark.run import run_cell
 
 
 def make_cell(label: str, **numerics: Any) -> Cell:
     """A short cell on digits."""
-    return Cell(
-        dataset=DATASETS.spec(DATASETS.create("digits")),
-        variant="embedded",
-        clean_size=50,
-        model=ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
-        method=METHODS.spec(METHODS.create(label)),
-        budget=Budget(epochs=4, learning_rate=0.05),
-        numerics=Numerics(**numerics),
-        seed=0,
-    )
+    return digits_cell(label, epochs=4, clean_size=50, numerics=Numerics(**numerics))
 
 
 def prepare_cell(cell: Cell) -> Prepared:

@@ -17,12 +17,13 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from made_up import digits_cell
 from reweightbench.benchmark.cell import Budget, Cell, Numerics
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.record import Environment
-from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Spec
+from reweightbench.benchmark.registry import DATASETS, METHODS, Spec
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.stopwatch import Stopwatch, measure_rounds
 from reweightbench.benchmark.timing import CONTROL, FEWEST_ROUNDS, REFERENCE, Memory, Timing, cost_alike
@@ -75,15 +76,7 @@ class Staged(Method):
 
 def make_cell(label: str) -> Cell:
     """A cell on digits with two epochs."""
-    return Cell(
-        dataset=DATASETS.spec(DATASETS.create("digits")),
-        variant="embedded",
-        clean_size=20,
-        model=ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
-        method=METHODS.spec(METHODS.create(label)),
-        budget=Budget(epochs=2, learning_rate=0.05),
-        seed=0,
-    )
+    return digits_cell(label, epochs=2, clean_size=20)
 
 
 def make_timing(rounds: list[dict[str, float]], **changes: Any) -> Timing:

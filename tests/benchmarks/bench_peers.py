@@ -24,18 +24,6 @@ LEAST = {"finite_difference": 2.0, "exact": 1.5}
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def our_window(training: Training, steps: int) -> Callable[[], float]:
-    """Seconds of some steps of the training loop, after one of warm-up."""
-    stage = Stage()
-    optimizer, order = training.enter(stage)
-
-    def run() -> float:
-        training.run_epoch(0, stage, optimizer, order, [RATE])
-        return training.run_epoch(0, stage, optimizer, order, [RATE] * steps).seconds
-
-    return run
-
-
 def higher_window(training: Training, steps: int, higher: Any) -> Callable[[], float]:
     """Seconds of as many steps on the same examples, after one of warm-up."""
     stage = Stage()
@@ -72,7 +60,7 @@ def higher_window(training: Training, steps: int, higher: Any) -> Callable[[], f
 
 # `higher` asks torch for what is deprecated by now.
 @pytest.mark.filterwarnings("ignore")
-def test_steps_against_higher(make_training: Any, compare: Any, is_measuring: bool) -> None:
+def test_steps_against_higher(make_training: Any, make_window: Any, compare: Any, is_measuring: bool) -> None:
     higher = pytest.importorskip("higher")
     torch.set_num_threads(2)
     network, steps = ("resnet20", 2) if is_measuring else ("small_cnn", 1)
@@ -80,10 +68,12 @@ def test_steps_against_higher(make_training: Any, compare: Any, is_measuring: bo
     for name, memory_format in FORMATS.items():
         for way in LEAST:
             method = MetaReweight(gradient=way, clean_batch_size=CLEAN_BATCH)
-            windows[f"{way}, {name}"] = our_window(make_training(method, network, memory_format), steps)
+            windows[f"{way}, {name}"] = make_window(
+                make_training(method, network, memory_format), steps, warm_up=1
+            )
         peer = make_training(MetaReweight(), network, memory_format)
         windows[f"higher, {name}"] = higher_window(peer, steps, higher)
-        windows[f"sgd, {name}"] = our_window(make_training(Sgd(), network, memory_format), steps)
+        windows[f"sgd, {name}"] = make_window(make_training(Sgd(), network, memory_format), steps, warm_up=1)
     ratios = {label: ratio.value for label, ratio in compare(windows, "sgd, channels_last", 20).items()}
     torch.set_num_threads(1)
     if not is_measuring:

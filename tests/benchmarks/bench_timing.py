@@ -1,6 +1,5 @@
 """Paired rounds: the same against the same, and a slowdown that is known."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -35,19 +34,9 @@ class TwiceAsSlow(Method):
         return super().example_weights(step)
 
 
-def window(training: Training, steps: int) -> Callable[[], float]:
-    """Seconds of some steps after two of warm-up."""
-    stage = Stage()
-    optimizer, order = training.enter(stage)
-
-    def run() -> float:
-        training.run_epoch(0, stage, optimizer, order, [0.01] * 2)
-        return training.run_epoch(0, stage, optimizer, order, [0.01] * steps).seconds
-
-    return run
-
-
-def test_control_and_known_slowdown(make_training: Any, compare: Any, is_measuring: bool) -> None:
+def test_control_and_known_slowdown(
+    make_training: Any, make_window: Any, compare: Any, is_measuring: bool
+) -> None:
     torch.set_num_threads(1)
     steps = 8 if is_measuring else 2
     rows = {
@@ -55,7 +44,10 @@ def test_control_and_known_slowdown(make_training: Any, compare: Any, is_measuri
         "sgd (control)": Sgd(),
         "twice as slow": TwiceAsSlow(make_training(Sgd(), "small_cnn")),
     }
-    windows = {label: window(make_training(method, "small_cnn"), steps) for label, method in rows.items()}
+    windows = {
+        label: make_window(make_training(method, "small_cnn"), steps, warm_up=2)
+        for label, method in rows.items()
+    }
     ratios = compare(windows, "sgd", 600)
     if is_measuring:
         control, slow = ratios["sgd (control)"], ratios["twice as slow"]

@@ -9,13 +9,14 @@ import torch
 from reweightbench.benchmark.architectures import Resnet20, SmallCnn
 from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.dataset import AugmentationName, Sources
-from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.method import Method, Stage
 from reweightbench.benchmark.models import Architecture, build_classifier
 from reweightbench.benchmark.problem import Batch, Problem
 from reweightbench.benchmark.statistics import Median, bootstrap_median
 from reweightbench.benchmark.stopwatch import measure_rounds
 from reweightbench.benchmark.training import Examples, Inputs, Training
 
+RATE = 0.01
 EXAMPLES, CLEAN_EXAMPLES, CLASSES = 2000, 100, 10
 NETWORKS: dict[str, tuple[Architecture, int, int, AugmentationName]] = {
     "small_cnn": (SmallCnn(), 1, 8, "none"),
@@ -47,6 +48,23 @@ def is_measuring(request: pytest.FixtureRequest) -> bool:
 def make_training() -> MakeTraining:
     """A function that makes training runs on random images, by method and network."""
     return build_training
+
+
+@pytest.fixture
+def make_window() -> Callable[..., Callable[[], float]]:
+    """A function that makes windows of a training run: seconds of some steps, after those of warm-up."""
+
+    def make(training: Training, steps: int, warm_up: int) -> Callable[[], float]:
+        stage = Stage()
+        optimizer, order = training.enter(stage)
+
+        def run() -> float:
+            training.run_epoch(0, stage, optimizer, order, [RATE] * warm_up)
+            return training.run_epoch(0, stage, optimizer, order, [RATE] * steps).seconds
+
+        return run
+
+    return make
 
 
 @pytest.fixture
@@ -109,7 +127,7 @@ def build_training(
         problem=problem,
         examples=examples,
         inputs=inputs,
-        budget=Budget(epochs=1, learning_rate=0.01),
+        budget=Budget(epochs=1, learning_rate=RATE),
         order_stream=torch.Generator().manual_seed(4),
         augmentation_stream=torch.Generator().manual_seed(5),
         head_seed=6,
