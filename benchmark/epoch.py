@@ -43,17 +43,23 @@ class EpochStatistics:
         self._has_weights = has_weights
         self._steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
-    def add(self, batch: Batch, losses: Tensor, logits: Tensor, weights: Tensor) -> None:
-        """Note a step's losses, predictions and weights, all `(b,)` but for logits `(b, c)`."""
-        hits = logits.detach().argmax(-1) == batch.targets
-        self._steps.append((batch.index, losses.detach(), hits, weights))
+    def add(self, batch: Batch, losses: Tensor, predictions: Tensor, weights: Tensor) -> None:
+        """Note a step's losses, predicted classes and weights, all `(b,)`."""
+        self._steps.append((batch.index, losses, predictions == batch.targets, weights))
 
     def summary(self, number: int, seconds: float, learning_rate: float) -> Epoch:
-        """The epoch's figures; raises NonFiniteLossError where a loss or a weight is not finite."""
+        """The epoch's figures; raises NonFiniteLossError where a loss or a weight is not finite.
+
+        Raises ValueError for a negative weight.
+        """
         parts = zip(*self._steps, strict=True)
         index, losses, hits, weights = (torch.cat(part).cpu() for part in parts)
         if not (losses.isfinite().all() and weights.isfinite().all()):
             raise NonFiniteLossError(f"a loss or weight became non-finite in epoch {number}")
+        if (weights < 0).any():
+            raise ValueError(
+                f"a weight was {float(weights.min()):g} in epoch {number}; weights are at least 0"
+            )
         is_training = index < len(self._is_mislabelled)
         wrong = torch.zeros_like(is_training)
         wrong[is_training] = self._is_mislabelled.cpu()[index[is_training]]

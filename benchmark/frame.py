@@ -57,7 +57,7 @@ def describe_needs(spec: Spec) -> str:
 def is_control(spec: Spec) -> bool:
     """Whether the method is a control row; one that is not installed here counts as none."""
     cls = METHODS.classes.get(spec.name)
-    return cls is not None and cls.is_control
+    return cls is not None and cls.family == "control"
 
 
 def _row(finished: Finished, reference_seconds: float) -> dict[str, object]:

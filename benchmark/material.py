@@ -11,10 +11,9 @@ from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.corruption import Corrupted, corrupt
 from reweightbench.benchmark.dataset import Dataset, ImageData
 from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.method import Method, divide_epochs
 from reweightbench.benchmark.registry import DATASETS, IMBALANCES, NOISES
 from reweightbench.benchmark.splits import Split, split
-from reweightbench.benchmark.training import divide_epochs
 
 
 @dataclass(frozen=True)

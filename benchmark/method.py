@@ -4,18 +4,33 @@ The training loop (`reweightbench.benchmark.training`) owns everything else. In 
 `mean(weights * losses)` and never rescales the weights, because that would change the learning rate.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.models import Classifier
 from reweightbench.benchmark.problem import Batch, Need, Problem
 
 PoolName = Literal["train", "clean", "train+clean"]
+Family = Literal[
+    "control",
+    "sampling",
+    "class-level",
+    "noise-robust",
+    "loss-based",
+    "two-stage",
+    "meta",
+    "two-network",
+    "augmentation",
+    "own",
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Step:
-    """One training step before its update; logits `(b, c)`, features `(b, d)` and losses `(b,)` are detached."""
+    """One training step before its update; logits `(b, c)`, features `(b, d)` and losses `(b,)` are detached.
+
+    Those of a twin network are `(b, 2, c)` and `(b, 2, d)`.
+    """
 
     epoch: int
     batch: Batch
@@ -39,6 +57,17 @@ class Step:
     losses: Tensor
     learning_rate: float
 
+    def permute(self, order: Tensor) -> "Step":
+        """The step with its examples in another order `(b,)`."""
+        batch = Batch(self.batch.index[order], self.batch.inputs[order], self.batch.targets[order])
+        return replace(
+            self,
+            batch=batch,
+            logits=self.logits[order],
+            features=self.features[order],
+            losses=self.losses[order],
+        )
+
 
 @dataclass
 class Method:
@@ -46,12 +75,13 @@ class Method:
 
     Fields are hyperparameters with the paper's defaults, checked in `__post_init__` by raising ValueError.
     State that changes during training is a `field(init=False)`. Raise `version` when a change to the file
-    changes results. `is_control` marks the rows that show what a method gains beyond its extra data.
+    changes results. The family `control` holds the rows that show what a method gains beyond its extra data.
+    The first line of the docstring is the idea, as tables of methods show it.
     """
 
     paper: ClassVar[str]
+    family: ClassVar[Family] = "own"
     needs: ClassVar[frozenset[Need]] = frozenset()
-    is_control: ClassVar[bool] = False
     version: ClassVar[int] = 1
 
     def stages(self) -> tuple[Stage, ...]:
@@ -59,7 +89,7 @@ class Method:
         return (Stage(),)
 
     def build_model(self, network: Callable[[], Classifier]) -> Classifier:
-        """The model to train, made from the suite's `network`."""
+        """The model to train, made from the suite's `network`; see `Twin` for a method of two networks."""
         return network()
 
     def prepare(self, problem: Problem) -> None:
@@ -72,14 +102,38 @@ class Method:
         """Weights over the stage's pool to draw with replacement, or None for permutations of it."""
         return None
 
+    def augment_batch(self, batch: Batch) -> Batch:
+        """The batch to train on, after the dataset's own augmentation."""
+        return batch
+
     def example_losses(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Losses `(b,)`, differentiable in the logits."""
+        """Losses `(b,)`, differentiable in the logits; changes no state, since other points are asked for too."""
         return F.cross_entropy(logits, batch.targets, reduction="none")
 
     def example_weights(self, step: Step) -> Tensor:
         """Weights `(b,)`, at least 0, without gradient."""
         return torch.ones_like(step.losses)
 
+    def end_step(self, step: Step) -> None:
+        """Called after the update of each step."""
+
     def adjust_logits(self, logits: Tensor) -> Tensor:
         """Logits `(b, c)` as used at evaluation."""
         return logits
+
+
+def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
+    """Whole epochs per stage, by rounding where each ends; raises UsageError where one gets none."""
+    ends, total = [0], 0.0
+    for stage in stages:
+        total += stage.share
+        ends.append(round(total * epochs))
+    lengths = [end - start for start, end in pairwise(ends)]
+    if not math.isclose(total, 1):
+        raise UsageError(f"stages have shares that sum to {total:g}; let them sum to 1")
+    if min(lengths) < 1:
+        raise UsageError(
+            f"{epochs} epochs cannot be divided into stages with shares "
+            f"{', '.join(f'{stage.share:g}' for stage in stages)}; give the budget more epochs"
+        )
+    return list(zip(stages, lengths, strict=True))

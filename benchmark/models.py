@@ -34,6 +34,27 @@ class Classifier(nn.Module):
         return logits
 
 
+class Twin(Classifier):
+    """Two classifiers that see the same images: features `(b, 2, d)`, logits `(b, 2, c)`."""
+
+    def __init__(self, first: Classifier, second: Classifier) -> None:
+        super().__init__(_SameInputs([first.body, second.body]), _OwnInputs([first.head, second.head]))
+
+
+class _SameInputs(nn.ModuleList):
+    """Modules that all take the same inputs; their outputs are stacked along dimension 1."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.stack([module(inputs) for module in self], 1)
+
+
+class _OwnInputs(nn.ModuleList):
+    """Modules that each take their part of dimension 1; their outputs are stacked there again."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.stack([module(part) for module, part in zip(self, inputs.unbind(1), strict=True)], 1)
+
+
 @dataclass
 class Architecture(ABC):
     """A network family; fields are its options."""

@@ -11,7 +11,7 @@ from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.material import Material, check_method, gather
 from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.models import Classifier, build_classifier
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.problem import Batch, Knowledge, Networks, Problem
 from reweightbench.benchmark.registry import ARCHITECTURES, METHODS
 from reweightbench.benchmark.seeding import derive_seed, make_generator
 from reweightbench.benchmark.training import Examples, Inputs, Order, Training
@@ -64,14 +64,17 @@ class Prepared:
             return self.inputs.make_batch(self.examples, places, augmentation)
 
         return Problem(
-            targets=self.examples.targets[: len(self.examples.is_mislabelled)],
+            size=len(self.examples.is_mislabelled),
             classes=self.material.classes,
             epochs=self.cell.budget.epochs,
             model=self.model,
             generator=make_generator("method", self.cell.method.name, *self._scope),
             needs=self.method.needs,
-            realised_noise_rate=float(self.material.corrupted.is_mislabelled.mean()),
-            draw_clean=draw_clean,
+            knowledge=Knowledge(
+                targets=self.examples.targets[: len(self.examples.is_mislabelled)],
+                noise_rate=float(self.material.corrupted.is_mislabelled.mean()),
+                draw_clean=draw_clean,
+            ),
             example_losses=self.method.example_losses,
             precision=self.cell.numerics.precision,
         )
@@ -132,9 +135,9 @@ def _set_numerics(cell: Cell) -> None:
 
 
 def _build_model(cell: Cell, method: Method, material: Material, sources: Sources) -> Classifier:
-    scope = cell.dataset.name, cell.seed
-    model = method.build_model(
-        lambda: build_classifier(
+    def build(number: int) -> Classifier:
+        scope: list[str | int] = [cell.dataset.name, cell.seed, *([number] if number else [])]
+        return build_classifier(
             ARCHITECTURES.restore(cell.model),
             channels=material.data.images.shape[-1],
             classes=material.classes,
@@ -142,5 +145,6 @@ def _build_model(cell: Cell, method: Method, material: Material, sources: Source
             head_seed=derive_seed("head", *scope),
             sources=sources,
         )
-    )
+
+    model = method.build_model(Networks(build, method.needs))
     return model.to(cell.device).to(memory_format=memory_format(cell))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from torch.func import functional_call
 from reweightbench.benchmark.models import Classifier
 from reweightbench.benchmark.seeding import RandomState
 
-Need = Literal["clean_set", "noise_rate", "class_counts"]
+T = TypeVar("T")
+
+Need = Literal["clean_set", "noise_rate", "class_counts", "two_networks"]
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -28,48 +30,75 @@ class Batch:
 
 
 class UndeclaredNeedError(Exception):
-    """A method read knowledge that it does not declare in `needs`."""
+    """A method used what it does not declare in `needs`."""
+
+    def __init__(self, need: Need) -> None:
+        super().__init__(f"the method uses {need!r}; declare it: needs = frozenset({{{need!r}}})")
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What a method is told if it declares the need.
+
+    `targets` `(n,)` are the training targets as corrupted, `noise_rate` is the true share of wrong ones, and
+    `draw_clean` returns a batch of the clean set.
+    """
+
+    targets: Tensor | None = None
+    noise_rate: float | None = None
+    draw_clean: Callable[[int], Batch] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One training run as a method sees it; the test set is never part of it.
 
-    `targets` `(n,)` are the training targets as corrupted; `generator` is the method's own stream. With
-    `precision` bfloat16 a step's losses come from a forward pass in mixed precision.
+    `size` is n, the number of training examples; `generator` is the method's own stream. Of the `knowledge`
+    a problem keeps what `needs` declares. With `precision` bfloat16 a step's losses come from a forward pass
+    in mixed precision.
     """
 
-    targets: Tensor
+    size: int
     classes: int
     epochs: int
     model: Classifier
     generator: torch.Generator
     needs: frozenset[Need]
-    realised_noise_rate: float
-    draw_clean: Callable[[int], Batch]
+    knowledge: Knowledge
     example_losses: Callable[[Tensor, Batch], Tensor]
     precision: Precision = "float32"
     random_state: RandomState = field(default_factory=RandomState)
 
+    def __post_init__(self) -> None:
+        told, needs = self.knowledge, self.needs
+        kept = Knowledge(
+            targets=told.targets if "class_counts" in needs else None,
+            noise_rate=told.noise_rate if "noise_rate" in needs else None,
+            draw_clean=told.draw_clean if "clean_set" in needs else None,
+        )
+        object.__setattr__(self, "knowledge", kept)
+
+    @property
+    def targets(self) -> Tensor:
+        """The training targets `(n,)` as corrupted, which tell the class counts."""
+        return _told("class_counts", self.knowledge.targets)
+
     @property
     def class_counts(self) -> Tensor:
         """Training examples per class `(c,)`, counted on the corrupted targets."""
-        self._require("class_counts")
         return torch.bincount(self.targets, minlength=self.classes)
 
     @property
     def noise_rate(self) -> float:
         """The true share of wrong training targets: an oracle's knowledge."""
-        self._require("noise_rate")
-        return self.realised_noise_rate
+        return _told("noise_rate", self.knowledge.noise_rate)
 
     def clean_batch(self, size: int) -> Batch:
         """A fresh batch of the clean set, drawn without replacement and augmented like training.
 
         It holds the whole clean set if that has fewer than `size` examples.
         """
-        self._require("clean_set")
-        return self.draw_clean(size)
+        return _told("clean_set", self.knowledge.draw_clean)(size)
 
     def losses_at(self, parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The method's losses `(b,)` of a batch at another parameter point, in the parameters' own precision.
@@ -84,8 +113,26 @@ class Problem:
             logits = functional_call(self.model, (point, buffers), (batch.inputs,))
         return self.example_losses(logits, batch)
 
-    def _require(self, need: Need) -> None:
-        if need not in self.needs:
-            raise UndeclaredNeedError(
-                f"the method reads {need!r}; declare it: needs = frozenset({{{need!r}}})"
-            )
+
+@dataclass
+class Networks:
+    """Makes the suite's network; a second one, with other initial weights, has to be declared.
+
+    `build` makes the network of a number, counted from 0.
+    """
+
+    build: Callable[[int], Classifier]
+    needs: frozenset[Need]
+    made: int = field(init=False, default=0)
+
+    def __call__(self) -> Classifier:
+        if self.made and "two_networks" not in self.needs:
+            raise UndeclaredNeedError("two_networks")
+        self.made += 1
+        return self.build(self.made - 1)
+
+
+def _told(need: Need, value: T | None) -> T:
+    if value is None:
+        raise UndeclaredNeedError(need)
+    return value

@@ -8,10 +8,11 @@ import torch
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import peak_memory
+from reweightbench.benchmark.method import divide_epochs
 from reweightbench.benchmark.preparation import Prepared, prepare
 from reweightbench.benchmark.registry import DATASETS
 from reweightbench.benchmark.timing import Memory
-from reweightbench.benchmark.training import divide_epochs, learning_rate
+from reweightbench.benchmark.training import learning_rate
 
 WARM_UP = 1
 """Steps before each window, so that it does not pay for what ran before it."""

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +12,8 @@ from reweightbench.benchmark.augmentation import augment, normalise
 from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.dataset import AugmentationName
 from reweightbench.benchmark.epoch import Epoch, EpochStatistics
-from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
-from reweightbench.benchmark.method import Method, PoolName, Stage, Step
+from reweightbench.benchmark.errors import NonFiniteLossError
+from reweightbench.benchmark.method import Method, PoolName, Stage, Step, divide_epochs
 from reweightbench.benchmark.models import Classifier, seeded
 from reweightbench.benchmark.problem import Batch, Precision, Problem
 
@@ -51,7 +50,7 @@ class Inputs:
     precision: Precision = "float32"
 
     def forward(self, model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features `(b, d)` and logits `(b, c)`; those of mixed precision are float32 again."""
+        """Features and logits as the model has them; those of mixed precision are float32 again."""
         if self.precision == "float32":
             features = model.features(images)
             return features, model.head(features)
@@ -165,7 +164,9 @@ class Training:
         for rate, index in zip(rates, draws.split(size), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            batch = self.inputs.make_batch(self.examples, index, self.augmentation_stream)
+            batch = self.method.augment_batch(
+                self.inputs.make_batch(self.examples, index, self.augmentation_stream)
+            )
             statistics.add(batch, *self._take_step(optimizer, batch, number, rate))
         if self.examples.images.is_cuda:
             torch.cuda.synchronize()
@@ -174,16 +175,21 @@ class Training:
     def _take_step(
         self, optimizer: torch.optim.Optimizer, batch: Batch, epoch: int, rate: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One update that minimises mean(weights * losses); returns losses, logits and weights."""
+        """One update that minimises mean(weights * losses); returns losses, predictions and weights."""
         self.problem.random_state.note()
         features, logits = self.inputs.forward(self.problem.model, batch.inputs)
         losses = self.method.example_losses(logits, batch)
         step = Step(epoch, batch, logits.detach(), features.detach(), losses.detach(), rate)
         weights = self.method.example_weights(step)
+        if weights.shape != losses.shape:
+            raise ValueError(f"{tuple(weights.shape)} weights for {tuple(losses.shape)} losses")
+        with torch.no_grad():
+            predictions = self.method.adjust_logits(step.logits).argmax(-1)
         optimizer.zero_grad()
         (weights * losses).mean().backward()
         optimizer.step()
-        return step.losses, step.logits, weights
+        self.method.end_step(step)
+        return step.losses, predictions, weights
 
 
 def has_explicit_weights(method: Method) -> bool:
@@ -198,23 +204,6 @@ def learning_rate(budget: Budget, progress: float) -> float:
     if budget.schedule == "step":
         return budget.learning_rate * math.prod(0.1 for milestone in STEP_MILESTONES if progress >= milestone)
     return budget.learning_rate
-
-
-def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
-    """Whole epochs per stage, by rounding where each ends; raises UsageError where one gets none."""
-    ends, total = [0], 0.0
-    for stage in stages:
-        total += stage.share
-        ends.append(round(total * epochs))
-    lengths = [end - start for start, end in pairwise(ends)]
-    if not math.isclose(total, 1):
-        raise UsageError(f"stages have shares that sum to {total:g}; let them sum to 1")
-    if min(lengths) < 1:
-        raise UsageError(
-            f"{epochs} epochs cannot be divided into stages with shares "
-            f"{', '.join(f'{stage.share:g}' for stage in stages)}; give the budget more epochs"
-        )
-    return list(zip(stages, lengths, strict=True))
 
 
 def _reset(module: nn.Module) -> None:

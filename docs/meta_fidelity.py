@@ -25,7 +25,7 @@ from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
 from reweightbench.benchmark.preparation import prepare
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.problem import Batch, Knowledge, Problem
 from reweightbench.benchmark.registry import DATASETS, METHODS
 from reweightbench.benchmark.results import ResultsFolder
 from reweightbench.benchmark.statistics import summarise
@@ -101,7 +101,7 @@ class Probe(MetaReweight):
                 }
 
     def _weigh(self, step: Step, clean: Batch, gradient: str) -> Tensor:
-        problem: Problem = dataclasses.replace(self._problem, draw_clean=lambda _: clean)
+        problem: Problem = dataclasses.replace(self._problem, knowledge=Knowledge(draw_clean=lambda _: clean))
         method = MetaReweight(gradient=gradient, clean_batch_size=len(clean.targets))  # type: ignore[arg-type]
         method.prepare(problem)
         return method.example_weights(step)

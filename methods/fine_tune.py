@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reweightbench.benchmark.method import Method, Stage
+from reweightbench.benchmark.method import Family, Method, Stage
 from reweightbench.benchmark.problem import Need
 
 
@@ -12,8 +12,8 @@ class FineTune(Method):
     """The last `clean_share` of the epochs trains on the clean set; every example weighs 1."""
 
     paper: ClassVar[str] = "control: clean set for fine-tuning"
+    family: ClassVar[Family] = "control"
     needs: ClassVar[frozenset[Need]] = frozenset({"clean_set"})
-    is_control: ClassVar[bool] = True
 
     clean_share: float = 0.2
 

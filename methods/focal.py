@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.method import Family, Method
 from reweightbench.benchmark.problem import Batch
 
 
@@ -19,6 +19,7 @@ class Focal(Method):
     """
 
     paper: ClassVar[str] = "Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4"
+    family: ClassVar[Family] = "loss-based"
 
     gamma: float = 2.0
     form: Literal["softmax", "sigmoid"] = "softmax"

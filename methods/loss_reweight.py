@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Method, Step
+from reweightbench.benchmark.method import Family, Method, Step
 
 
 @dataclass
@@ -19,6 +19,7 @@ class LossReweight(Method):
     """
 
     paper: ClassVar[str] = "Ren et al. 2018, Learning to Reweight Examples, section 1 (both directions)"
+    family: ClassVar[Family] = "loss-based"
 
     favour: Literal["hard", "easy"] = "hard"
     temperature: float = 1.0

@@ -14,7 +14,7 @@ from reweightbench.benchmark.derivatives import (
     mean_loss_gradient,
     trainable,
 )
-from reweightbench.benchmark.method import Method, Step
+from reweightbench.benchmark.method import Family, Method, Step
 from reweightbench.benchmark.problem import Batch, Need, Problem
 
 
@@ -34,6 +34,7 @@ class MetaReweight(Method):
     paper: ClassVar[str] = (
         "Ren et al. 2018, Learning to Reweight Examples for Robust Deep Learning, algorithm 1"
     )
+    family: ClassVar[Family] = "meta"
     needs: ClassVar[frozenset[Need]] = frozenset({"clean_set"})
 
     gradient: Literal["exact", "finite_difference", "last_layer", "double_backward"] = "exact"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reweightbench.benchmark.derivatives import change_along, mean_loss_gradient, trainable
-from reweightbench.benchmark.method import Method, Step
+from reweightbench.benchmark.method import Family, Method, Step
 from reweightbench.benchmark.models import seeded
 from reweightbench.benchmark.problem import Need, Problem
 
@@ -33,6 +33,7 @@ class MetaWeightNet(Method):
     paper: ClassVar[str] = (
         "Shu et al. 2019, Meta-Weight-Net: Learning an Explicit Mapping For Sample Weighting, algorithm 1"
     )
+    family: ClassVar[Family] = "meta"
     needs: ClassVar[frozenset[Need]] = frozenset({"clean_set"})
 
     preset: Literal["imbalance", "noise"] = "imbalance"

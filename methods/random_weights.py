@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Method, Step
+from reweightbench.benchmark.method import Family, Method, Step
 from reweightbench.benchmark.problem import Problem
 
 
@@ -15,7 +15,7 @@ class RandomWeights(Method):
     """Rectified normal weights, scaled to mean 1 over the batch (all 0 if no draw is positive)."""
 
     paper: ClassVar[str] = "Ren et al. 2018, Learning to Reweight Examples, section 4 (random baseline)"
-    is_control: ClassVar[bool] = True
+    family: ClassVar[Family] = "control"
 
     _generator: torch.Generator = field(init=False, repr=False, compare=False)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.method import Family, Method
 
 
 @dataclass
@@ -11,4 +11,4 @@ class Sgd(Method):
     """Every example weighs 1."""
 
     paper: ClassVar[str] = "control: no reweighting"
-    is_control: ClassVar[bool] = True
+    family: ClassVar[Family] = "control"

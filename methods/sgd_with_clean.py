@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reweightbench.benchmark.method import Method, Stage
+from reweightbench.benchmark.method import Family, Method, Stage
 from reweightbench.benchmark.problem import Need
 
 
@@ -12,8 +12,8 @@ class SgdWithClean(Method):
     """Plain training on the training part and the clean set together, every example weighs 1."""
 
     paper: ClassVar[str] = "control: clean set added to training"
+    family: ClassVar[Family] = "control"
     needs: ClassVar[frozenset[Need]] = frozenset({"clean_set"})
-    is_control: ClassVar[bool] = True
 
     def stages(self) -> tuple[Stage, ...]:
         return (Stage(pool="train+clean"),)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.method import Family, Method
 from reweightbench.benchmark.problem import Need, Problem
 
 
@@ -16,6 +16,7 @@ class WeightedSampler(Method):
     paper: ClassVar[str] = (
         "folklore; class-balanced sampling, Kang et al. 2020, Decoupling, equation 1 with q = 0"
     )
+    family: ClassVar[Family] = "sampling"
     needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})
 
     _weights: Tensor = field(init=False, repr=False, compare=False)
@@ -23,5 +24,5 @@ class WeightedSampler(Method):
     def prepare(self, problem: Problem) -> None:
         self._weights = 1 / problem.class_counts[problem.targets]
 
-    def sampling_weights(self, epoch: int) -> Tensor:
+    def sampling_weights(self, epoch: int) -> Tensor | None:
         return self._weights

@@ -19,10 +19,10 @@ from reweightbench.benchmark.augmentation import normalise
 from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.epoch import Epoch
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
-from reweightbench.benchmark.method import Method, Stage, Step
+from reweightbench.benchmark.method import Method, Stage, Step, divide_epochs
 from reweightbench.benchmark.models import Classifier, seeded
-from reweightbench.benchmark.problem import Batch, Problem
-from reweightbench.benchmark.training import Examples, Inputs, Order, Training, divide_epochs, learning_rate
+from reweightbench.benchmark.problem import Batch, Knowledge, Problem
+from reweightbench.benchmark.training import Examples, Inputs, Order, Training, learning_rate
 
 TRAINING_EXAMPLES, CLEAN_EXAMPLES, CLASSES = 25, 6, 3
 MEAN, STD = 0.4, 0.3
@@ -81,14 +81,13 @@ def make_training(method: Method, model: Classifier, head_seed: int = 3, **budge
     return Training(
         method=method,
         problem=Problem(
-            targets=examples.targets[:TRAINING_EXAMPLES],
+            size=TRAINING_EXAMPLES,
             classes=CLASSES,
             epochs=2,
             model=model,
             generator=torch.Generator(),
             needs=method.needs,
-            realised_noise_rate=0.0,
-            draw_clean=lambda size: pytest.fail("no clean batch is needed"),
+            knowledge=Knowledge(),
             example_losses=method.example_losses,
         ),
         examples=examples,

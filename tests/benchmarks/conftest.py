@@ -11,7 +11,7 @@ from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.dataset import AugmentationName, Sources
 from reweightbench.benchmark.method import Method, Stage
 from reweightbench.benchmark.models import Architecture, build_classifier
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.problem import Batch, Knowledge, Problem
 from reweightbench.benchmark.statistics import Median, bootstrap_median
 from reweightbench.benchmark.stopwatch import measure_rounds
 from reweightbench.benchmark.training import Examples, Inputs, Training
@@ -111,14 +111,13 @@ def build_training(
         return inputs.make_batch(examples, places, stream)
 
     problem = Problem(
-        targets=examples.targets[:EXAMPLES],
+        size=EXAMPLES,
         classes=CLASSES,
         epochs=1,
         model=model,
         generator=torch.Generator(),
         needs=method.needs,
-        realised_noise_rate=0.0,
-        draw_clean=draw_clean,
+        knowledge=Knowledge(draw_clean=draw_clean),
         example_losses=method.example_losses,
     )
     method.prepare(problem)

@@ -77,7 +77,7 @@ def test_controls_minimise_plain_cross_entropy(
 
 
 def test_controls_are_marked() -> None:
-    assert {name for name, cls in METHODS.classes.items() if cls.is_control} == {
+    assert {name for name, cls in METHODS.classes.items() if cls.family == "control"} == {
         "clean_only",
         "fine_tune",
         "random_weights",

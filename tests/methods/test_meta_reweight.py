@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.models import Classifier
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.problem import Batch, Knowledge, Problem
 from reweightbench.methods.meta_reweight import MetaReweight
 
 each_gradient = pytest.mark.parametrize(
@@ -72,14 +72,13 @@ class Regression:
         method = MetaReweight(**options)
         method.prepare(
             Problem(
-                targets=self.batch.targets,
+                size=4,
                 classes=2,
                 epochs=1,
                 model=self.model,
                 generator=torch.Generator(),
                 needs=method.needs,
-                realised_noise_rate=0.0,
-                draw_clean=lambda _: self.clean,
+                knowledge=Knowledge(draw_clean=lambda _: self.clean),
                 example_losses=self._losses,
             )
         )

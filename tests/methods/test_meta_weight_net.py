@@ -11,7 +11,7 @@ from torch.func import functional_call
 
 from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.models import Classifier
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.problem import Batch, Knowledge, Problem
 from reweightbench.methods.meta_weight_net import MetaWeightNet
 
 each_preset = pytest.mark.parametrize("preset", ["imbalance", "noise"])
@@ -123,14 +123,13 @@ def test_helpful_losses_gain_weight() -> None:
     clean = Batch(torch.arange(40, 80), inputs[40:], true[40:])
     method = MetaWeightNet(preset="noise")
     problem = Problem(
-        targets=given[:40],
+        size=40,
         classes=2,
         epochs=1,
         model=Classifier(nn.Identity(), head),
         generator=torch.Generator().manual_seed(0),
         needs=method.needs,
-        realised_noise_rate=0.3,
-        draw_clean=lambda _: clean,
+        knowledge=Knowledge(draw_clean=lambda _: clean),
         example_losses=method.example_losses,
     )
     method.prepare(problem)

@@ -344,7 +344,7 @@ def test_methods_look_different_and_controls_grey(make_grid: MakeGrid) -> None:
     assert len(looks) == len(methods)
     for method, style in styles.items():
         channels = {style.color[place : place + 2] for place in (1, 3, 5)}
-        control = method in METHODS.classes and METHODS.classes[method].is_control
+        control = method in METHODS.classes and METHODS.classes[method].family == "control"
         assert (len(channels) == 1) == control == style.is_control
 
 

@@ -1,0 +1,333 @@
+"""The promises of the contract, each as a check that any method can be put to.
+
+A check takes a method's label, makes the method anew and raises BrokenPromiseError, or whatever the method
+raises itself. The shipped methods pass all of them; `reweightbench check` puts a user's own to them.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from torch import Tensor
+
+from reweightbench.benchmark.cell import Budget, Cell
+from reweightbench.benchmark.method import Family, Method, Step, divide_epochs
+from reweightbench.benchmark.problem import Need, Problem, UndeclaredNeedError
+from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, IMBALANCES, METHODS, NOISES, Spec
+from reweightbench.benchmark.run import run_cell
+from reweightbench.benchmark.snapshot import Snapshot
+from reweightbench.benchmark.workbench import CLEAN_EXAMPLES, TRAINING_EXAMPLES, Workbench
+
+Check = Callable[[str], None]
+CHECKS: list[Check] = []
+"""All checks, in the order in which a reader wants to know them."""
+
+SIZE = 12
+POOLS = {
+    "train": TRAINING_EXAMPLES,
+    "clean": CLEAN_EXAMPLES,
+    "train+clean": TRAINING_EXAMPLES + CLEAN_EXAMPLES,
+}
+
+
+class BrokenPromiseError(Exception):
+    """A method does not keep a promise of the contract; the message says which one and what to do."""
+
+
+def list_forms(name: str) -> list[str]:
+    """Labels of a method: the bare name, and every other choice of each option that is a choice."""
+    cls, labels = METHODS.classes[name], [name]
+    for option, hint in get_type_hints(cls).items():
+        if get_origin(hint) is Literal:
+            others = set(get_args(hint)) - {getattr(METHODS.create(name), option)}
+            labels += [f"{name}({option}={choice})" for choice in sorted(others, key=str)]
+    return labels
+
+
+def promise(check: Check) -> Check:
+    """Add a check to the list."""
+    CHECKS.append(check)
+    return check
+
+
+def begin(label: str, workbench: Workbench, **settings: Any) -> tuple[Method, Problem]:
+    """A fresh method at the start of its first epoch, and its problem."""
+    method = METHODS.create(label)
+    problem = workbench.problem(method, **settings)
+    method.prepare(problem)
+    method.start_epoch(0)
+    return method, problem
+
+
+def rehearse(label: str, needs: frozenset[Need] | None = None) -> Iterator[tuple[Step, Tensor]]:
+    """A step of every epoch with its weights, all hooks called in the order of training."""
+    workbench = Workbench()
+    method, problem = begin(label, workbench, needs=needs)
+    for epoch in range(problem.epochs):
+        method.start_epoch(epoch)
+        method.sampling_weights(epoch)
+        batch = method.augment_batch(workbench.batch(torch.arange(SIZE)))
+        step = workbench.step(problem, batch, epoch)
+        yield step, method.example_weights(step)
+        method.adjust_logits(step.logits)
+        method.end_step(step)
+
+
+def first_weights(label: str, order: Tensor | None = None, generator_seed: int = 0) -> Tensor:
+    """The first weights of a fresh method, for the step's examples in `order`."""
+    workbench = Workbench()
+    method, problem = begin(label, workbench, generator_seed=generator_seed)
+    step = workbench.step(problem)
+    return method.example_weights(step if order is None else step.permute(order))
+
+
+@promise
+def describes_itself(label: str) -> None:
+    """`paper`, `family`, `needs`, `version` and a docstring."""
+    cls = type(METHODS.create(label))
+    _require(
+        isinstance(getattr(cls, "paper", None), str) and bool(cls.paper.strip()),
+        "paper is missing; name authors, year, title and equation",
+    )
+    _require(cls.family in get_args(Family), f"family is {cls.family!r}; it is one of {get_args(Family)}")
+    _require(
+        isinstance(cls.needs, frozenset) and cls.needs <= set(get_args(Need)),
+        f"needs is {cls.needs!r}; it is a frozenset out of {', '.join(get_args(Need))}",
+    )
+    _require(
+        isinstance(cls.version, int) and cls.version >= 1, f"version is {cls.version!r}; it counts from 1"
+    )
+    # A dataclass without a docstring is given its signature as one.
+    text = vars(cls).get("__doc__") or ""
+    _require(
+        bool(text) and not text.startswith(f"{cls.__name__}("),
+        "the class has no docstring; its first line is the idea",
+    )
+
+
+@promise
+def is_named_by_its_label(label: str) -> None:
+    """Label, options and record name the same method."""
+    method = METHODS.create(label)
+    spec = METHODS.spec(method)
+    same = (
+        METHODS.create(METHODS.label(spec)),
+        METHODS.restore(Spec.model_validate_json(spec.model_dump_json())),
+    )
+    _require(
+        all(other == method for other in same),
+        "a method made again from its label is another one; state is field(init=False, compare=False)",
+    )
+
+
+@promise
+def stages_divide_the_run_and_declare_the_clean_set(label: str) -> None:
+    """Shares sum to 1, pools exist, and who trains on the clean set says so."""
+    method = METHODS.create(label)
+    stages = method.stages()
+    total = sum(stage.share for stage in stages)
+    _require(math.isclose(total, 1), f"the shares of the stages sum to {total:g}; let them sum to 1")
+    for stage in stages:
+        _require(stage.share > 0, f"a stage has share {stage.share:g}; shares are positive")
+        _require(stage.pool in POOLS, f"a stage has pool {stage.pool!r}; pools are {', '.join(POOLS)}")
+        _require(
+            "clean" not in stage.pool or "clean_set" in method.needs,
+            "a stage trains on the clean set; declare it: needs = frozenset({'clean_set'})",
+        )
+
+
+@promise
+def uses_only_what_it_declares(label: str) -> None:
+    """No hook asks the problem for what `needs` lacks."""
+    for _ in rehearse(label):
+        pass
+
+
+@promise
+def uses_what_it_declares(label: str) -> None:
+    """Readers see `needs` on the leaderboard: nothing stands there that the method does not use."""
+    method = METHODS.create(label)
+    for need in method.needs:
+        if need == "clean_set" and any("clean" in stage.pool for stage in method.stages()):
+            continue
+        try:
+            for _ in rehearse(label, method.needs - {need}):
+                pass
+        except UndeclaredNeedError:
+            continue
+        raise BrokenPromiseError(f"needs has {need!r}, which no hook uses; leave it out")
+
+
+@promise
+def sampling_weights_cover_the_pool(label: str) -> None:
+    """None, or a finite weight of at least 0 for every example of the stage's pool."""
+    method, problem = begin(label, Workbench())
+    epoch = 0
+    for stage, epochs in divide_epochs(method.stages(), problem.epochs):
+        for _ in range(epochs):
+            method.start_epoch(epoch)
+            weights = method.sampling_weights(epoch)
+            if weights is not None:
+                _require_shape(weights, (POOLS[stage.pool],), f"sampling_weights in epoch {epoch}")
+                _require_weights(weights, f"sampling_weights in epoch {epoch}")
+                _require(bool(weights.any()), f"sampling_weights are all 0 in epoch {epoch}")
+            epoch += 1
+
+
+@promise
+def losses_are_one_number_per_example_with_a_gradient(label: str) -> None:
+    """Shape `(b,)`, differentiable in the parameters."""
+    workbench = Workbench()
+    method, problem = begin(label, workbench)
+    batch = method.augment_batch(workbench.batch(torch.arange(SIZE)))
+    losses = method.example_losses(problem.model(batch.inputs), batch)
+    _require_shape(losses, (SIZE,), "example_losses")
+    _require(losses.requires_grad, "example_losses has no gradient; do not detach the logits")
+    gradients = torch.autograd.grad(losses.sum(), list(problem.model.parameters()), allow_unused=True)
+    known = [gradient for gradient in gradients if gradient is not None]
+    _require(all(map(_is_finite, known)), "the gradient of example_losses is not finite")
+    _require(any(gradient.any() for gradient in known), "the gradient of example_losses is 0 everywhere")
+
+
+@promise
+def losses_stay_finite_at_equal_and_extreme_logits(label: str) -> None:
+    """At logits of 0 and of +-50, with their gradients."""
+    for size in (0.0, 50.0):
+        workbench = Workbench()
+        method, problem = begin(label, workbench)
+        batch = workbench.batch(torch.arange(SIZE))
+        shape = problem.model(batch.inputs).shape
+        signs = torch.randint(2, shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        logits = (size * signs).float().requires_grad_()
+        losses = method.example_losses(logits, batch)
+        (gradient,) = torch.autograd.grad(losses.sum(), logits)
+        place = f"at logits of size {size:g}; work with log_softmax, or bound what goes into a logarithm"
+        _require(_is_finite(losses), f"example_losses is not finite {place}")
+        _require(_is_finite(gradient), f"the gradient of example_losses is not finite {place}")
+
+
+@promise
+def permuting_a_batch_permutes_its_losses(label: str) -> None:
+    """No example's loss depends on its place."""
+    workbench, order = Workbench(), _order()
+    found = []
+    for index in (torch.arange(SIZE), order):
+        method, problem = begin(label, workbench)
+        batch = workbench.batch(index)
+        found.append(method.example_losses(problem.model.eval()(batch.inputs), batch).detach())
+    _require(
+        torch.allclose(found[1], found[0][order], rtol=1e-4, atol=1e-5),
+        "example_losses depends on the order of the batch; use batch.index to know an example",
+    )
+
+
+@promise
+def weights_are_finite_not_negative_and_without_gradient(label: str) -> None:
+    """Shape `(b,)`, in every epoch."""
+    for step, weights in rehearse(label):
+        place = f"example_weights in epoch {step.epoch}"
+        _require_shape(weights, (SIZE,), place)
+        _require_weights(weights, place)
+        _require(not weights.requires_grad, f"{place} carries a gradient; detach it")
+
+
+@promise
+def permuting_a_batch_permutes_its_weights(label: str) -> None:
+    """No example's weight depends on its place, unless weights are drawn at random."""
+    straight = first_weights(label)
+    if not torch.equal(straight, first_weights(label, generator_seed=1)):
+        return
+    order = _order()
+    _require(
+        torch.allclose(first_weights(label, order), straight[order], rtol=1e-4, atol=1e-5),
+        "example_weights depends on the order of the batch; use step.batch.index to know an example",
+    )
+
+
+@promise
+def equal_states_give_equal_weights(label: str) -> None:
+    """Two runs of one seed are the same run."""
+    _require(
+        torch.equal(first_weights(label), first_weights(label)),
+        "two fresh methods weigh the same step differently; draw from problem.generator",
+    )
+
+
+@promise
+def hooks_leave_the_run_as_it_is(label: str) -> None:
+    """Parameters, buffers, gradients, modes, random stream and step are the training loop's."""
+    workbench = Workbench()
+    method, problem = begin(label, workbench)
+    step = workbench.step(problem)
+    hooks: dict[str, Callable[[], object]] = {
+        "example_losses": lambda: method.example_losses(step.logits, step.batch),
+        "example_weights": lambda: method.example_weights(step),
+        "adjust_logits": lambda: method.adjust_logits(step.logits),
+        "end_step": lambda: method.end_step(step),
+    }
+    for name, call in hooks.items():
+        before = Snapshot(problem.model, step)
+        call()
+        changes = list(before.differences())
+        _require(not changes, f"{name} changes {', '.join(changes[:3])}")
+
+
+@promise
+def evaluation_keeps_one_logit_per_class(label: str) -> None:
+    """`adjust_logits` returns finite `(b, c)`."""
+    workbench = Workbench()
+    method, problem = begin(label, workbench)
+    logits = method.adjust_logits(problem.model(workbench.batch(torch.arange(SIZE)).inputs))
+    _require_shape(logits, (SIZE, problem.classes), "adjust_logits")
+    _require(_is_finite(logits), "adjust_logits is not finite")
+
+
+@promise
+def a_short_training_ends_well_and_repeats_exactly(label: str) -> None:
+    """Five epochs on digits with noise and imbalance, twice: equal to the last bit, and better than guessing."""
+    cell = Cell(
+        dataset=DATASETS.spec(DATASETS.create("digits")),
+        variant="embedded",
+        imbalance=IMBALANCES.spec(IMBALANCES.create("longtail(factor=2)")),
+        noise=NOISES.spec(NOISES.create("uniform(rate=0.3)")),
+        clean_size=50,
+        model=ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
+        method=METHODS.spec(METHODS.create(label)),
+        budget=Budget(epochs=5, learning_rate=0.05),
+        seed=3,
+    )
+    first, second = run_cell(cell).result, run_cell(cell).result
+    assert first is not None
+    _require(
+        first == second,
+        "two runs of one cell differ; draw from problem.generator and keep state in fields, not in the module",
+    )
+    # Ten classes, and a third of the targets wrong.
+    _require(
+        first.last.balanced_accuracy > 0.15,
+        f"balanced accuracy is {first.last.balanced_accuracy:.2f} after five epochs, no better than guessing",
+    )
+
+
+def _order() -> Tensor:
+    return torch.randperm(SIZE, generator=torch.Generator().manual_seed(1))
+
+
+def _is_finite(values: Tensor) -> bool:
+    return bool(values.isfinite().all())
+
+
+def _require(is_kept: bool, message: str) -> None:
+    if not is_kept:
+        raise BrokenPromiseError(message)
+
+
+def _require_shape(values: Tensor, shape: tuple[int, ...], name: str) -> None:
+    _require(values.shape == shape, f"{name} has shape {tuple(values.shape)}, not {shape}")
+
+
+def _require_weights(weights: Tensor, name: str) -> None:
+    _require(_is_finite(weights), f"{name} has weights that are not finite")
+    lowest = float(weights.min())
+    _require(lowest >= 0, f"{name} has a weight of {lowest:g}; weights are at least 0")

@@ -1,0 +1,49 @@
+"""Class weights that wait until the features are learned."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from reweightbench.benchmark.method import Family, Method, Step
+from reweightbench.benchmark.problem import Need, Problem
+from reweightbench.methods.class_balanced import check_beta, effective_weights
+
+
+@dataclass
+class Drw(Method):
+    """Deferred re-weighting: weights are 1 until the share `start` of the epochs, then class-balanced ones.
+
+    The later weights are those of `class_balanced`, with a mean below 1 over unequal classes. `start=1`
+    leaves them out.
+
+    Deviations: in the paper they begin with a drop of the learning rate (epoch 160 of 200); here the
+    schedule is the suite's, so that all methods share it.
+    """
+
+    paper: ClassVar[str] = (
+        "Cao et al. 2019, Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, algorithm 1"
+    )
+    family: ClassVar[Family] = "class-level"
+    needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})
+
+    beta: float = 0.9999
+    start: float = 0.8
+
+    _weights: Tensor = field(init=False, repr=False, compare=False)
+    _epochs: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
+        if not 0 <= self.start <= 1:
+            raise ValueError(f"start is {self.start:g}; it must lie between 0 and 1")
+
+    def prepare(self, problem: Problem) -> None:
+        self._weights = effective_weights(problem.class_counts, self.beta)
+        self._epochs = problem.epochs
+
+    def example_weights(self, step: Step) -> Tensor:
+        if step.epoch < self.start * self._epochs:
+            return torch.ones_like(step.losses)
+        return self._weights.to(step.losses)[step.batch.targets]

@@ -1,0 +1,46 @@
+"""Generalised cross-entropy that gives up on the examples it is most wrong about."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reweightbench.benchmark.method import Step
+from reweightbench.benchmark.problem import Problem
+from reweightbench.methods.gce import Gce
+
+
+@dataclass
+class TruncatedGce(Gce):
+    """`gce`, where from the share `start` of the epochs on an example weighs 1 if p > `threshold`, else 0.
+
+    Deviations: the paper prunes with a pass over all examples every 10 epochs, by the network that is best on
+    validation; here each step prunes by its own probabilities. Validation data take no part in training.
+    """
+
+    paper: ClassVar[str] = (
+        "Zhang & Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy "
+        "Labels, algorithm 1"
+    )
+
+    threshold: float = 0.5
+    start: float = 1 / 3
+
+    _epochs: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("threshold", "start"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
+
+    def prepare(self, problem: Problem) -> None:
+        self._epochs = problem.epochs
+
+    def example_weights(self, step: Step) -> Tensor:
+        if step.epoch < self.start * self._epochs:
+            return torch.ones_like(step.losses)
+        p = (-F.cross_entropy(step.logits, step.batch.targets, reduction="none")).exp()
+        return (p > self.threshold).to(step.losses)
