@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,24 @@ def measure_time(
     )
     overheads = Overheads(timing)
     return to_text(make_overhead_table(overheads)), overheads.is_noisy
+
+
+def check(path: Path) -> Iterator[tuple[str, bool]]:
+    """A line per promise of each method in the file, with what breaks it, and whether it is kept."""
+    from reweightbench.benchmark.check import check_file  # noqa: PLC0415 - late for the reason in `report`
+
+    for label, verdicts in groupby(check_file(path), key=lambda verdict: verdict.label):
+        yield label, True
+        reasons: list[str] = []
+        kept = count = 0
+        for verdict in verdicts:
+            # What breaks one promise often breaks the next; it is said once.
+            again = verdict.reason in reasons
+            reason = f": {'as above' if again else verdict.reason}" if verdict.reason else ""
+            yield f"  {'ok  ' if verdict.is_kept else 'FAIL'}  {verdict.promise}{reason}", verdict.is_kept
+            reasons.append(verdict.reason)
+            kept, count = kept + verdict.is_kept, count + 1
+        yield f"  {kept} of {count} promises kept", True
 
 
 def publish(suite: Suite, path: Path, target: Path) -> str:

@@ -274,6 +274,17 @@ def publish(suite: str, results: Path, methods: str | None, seeds: str | None, i
     click.echo(actions.publish(chosen, results / chosen.name, into / chosen.name))
 
 
+@main.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_method_file(file: Path) -> None:
+    """Put the methods of a Python FILE to every promise of the contract."""
+    is_good = True
+    for line, is_kept in actions.check(file.resolve()):
+        click.echo(line)
+        is_good = is_good and is_kept
+    sys.exit(0 if is_good else 1)
+
+
 def _count_jobs(wanted: int | None, device: str, threads: int) -> int:
     """Cells at a time: those that fit the cores, or one on a GPU, which does not grow with the cores."""
     most = max(1, (os.cpu_count() or 1) // threads)

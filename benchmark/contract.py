@@ -228,8 +228,8 @@ def weights_are_finite_not_negative_and_without_gradient(label: str) -> None:
     for step, weights in rehearse(label):
         place = f"example_weights in epoch {step.epoch}"
         _require_shape(weights, (SIZE,), place)
-        _require_weights(weights, place)
         _require(not weights.requires_grad, f"{place} carries a gradient; detach it")
+        _require_weights(weights, place)
 
 
 @promise

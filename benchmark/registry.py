@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -66,8 +66,15 @@ class Registry(Generic[C]):
     def add_file(self, path: Path) -> list[str]:
         """Load a user's own Python file and return the names it adds; their version is the file's sha256."""
         if not path.is_file():
-            raise UsageError(f"no file '{path}'; --methods takes labels and paths of Python files")
+            raise UsageError(f"no file '{path}'; give the path of a Python file")
         shipped = self.classes
+        own = [
+            name
+            for name, cls in shipped.items()
+            if name not in self._versions and Path(inspect.getfile(cls)).resolve() == path.resolve()
+        ]
+        if own:
+            return own
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         module = _load_file(path, digest)
         names = [name for name, cls in shipped.items() if cls.__module__ == module.__name__]
@@ -107,7 +114,7 @@ class Registry(Generic[C]):
             if key not in fields:
                 raise UsageError(f"{self.kind} '{name}' has no option '{key}'{suggest(key, fields)}")
             try:
-                values[key] = TypeAdapter(fields[key]).validate_python(value)
+                values[key] = TypeAdapter(fields[key]).validate_python(_choice(fields[key], value))
             except ValidationError as error:
                 raise UsageError(f"{name}({key}={value}): {error.errors()[0]['msg']}") from None
             if isinstance(values[key], float) and not math.isfinite(values[key]):
@@ -203,6 +210,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"; it has {', '.join(names)}" if names else ""
 
 
+def _choice(hint: Any, value: object) -> object:
+    """The choice of a Literal that a text spells, so that numbers can be choices; else the value itself."""
+    spelled = {str(choice): choice for choice in get_args(hint)} if get_origin(hint) is Literal else {}
+    return spelled.get(value, value) if isinstance(value, str) else value
+
+
 def _plain(value: object) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
@@ -241,8 +254,11 @@ def _load_file(path: Path, digest: str) -> ModuleType:
     sys.modules[module.__name__] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[module.__name__]
+        if isinstance(error, Exception):
+            reason = " ".join(str(error).split())
+            raise UsageError(f"'{path}' cannot be loaded: {type(error).__name__}: {reason}") from error
         raise
     return module
 

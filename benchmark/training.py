@@ -183,6 +183,8 @@ class Training:
         weights = self.method.example_weights(step)
         if weights.shape != losses.shape:
             raise ValueError(f"{tuple(weights.shape)} weights for {tuple(losses.shape)} losses")
+        if weights.requires_grad:
+            raise ValueError("weights carry a gradient; detach them")
         with torch.no_grad():
             predictions = self.method.adjust_logits(step.logits).argmax(-1)
         optimizer.zero_grad()

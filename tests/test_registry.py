@@ -207,6 +207,20 @@ def test_a_file_adds_a_method(methods: Registry[Method], write: Callable[..., Pa
     assert methods.restore(spec) == methods.create("own_idea(scale=2)")
 
 
+def test_a_file_that_comes_with_the_package_is_known(methods: Registry[Method]) -> None:
+    path = Path(__file__).parent.parent / "methods" / "focal.py"
+    assert methods.add_file(path) == ["focal"]
+    assert methods.spec(methods.create("focal")).version == "1"
+
+
+def test_a_choice_may_be_a_number(methods: Registry[Method], write: Callable[..., Path]) -> None:
+    text = OWN_METHOD.format(name="Numbered").replace("scale: float = 1.0", "power: Literal[1, 2] = 1")
+    methods.add_file(write(text.replace("import ClassVar", "import ClassVar, Literal")))
+    assert methods.create("numbered(power=2)").power == 2
+    with pytest.raises(UsageError, match="power=3"):
+        methods.create("numbered(power=3)")
+
+
 def test_a_file_can_be_added_twice(methods: Registry[Method], write: Callable[..., Path]) -> None:
     path = write(OWN_METHOD.format(name="AddedTwice"))
     assert methods.add_file(path) == methods.add_file(path) == ["added_twice"]
@@ -259,12 +273,10 @@ def test_a_refused_file_leaves_the_registry_as_it_was(
     assert methods.classes == before
 
 
-def test_an_import_error_of_a_file_is_passed_on(
-    methods: Registry[Method], write: Callable[..., Path]
-) -> None:
+def test_an_import_error_of_a_file_is_named(methods: Registry[Method], write: Callable[..., Path]) -> None:
     path = write("import a_library_that_nobody_has\n" + OWN_METHOD.format(name="Incomplete"))
     for _ in range(2):
-        with pytest.raises(ImportError, match="a_library_that_nobody_has"):
+        with pytest.raises(UsageError, match=r"own.py' cannot be loaded: .*a_library_that_nobody_has"):
             methods.add_file(path)
 
 
@@ -295,7 +307,7 @@ def test_a_private_class_is_no_method(methods: Registry[Method], write: Callable
 
 
 def test_a_missing_file_is_refused(methods: Registry[Method], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no file '.*absent.py'; --methods takes labels and paths"):
+    with pytest.raises(UsageError, match=r"no file '.*absent.py'; give the path of a Python file"):
         methods.add_file(tmp_path / "absent.py")
 
 

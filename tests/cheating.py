@@ -1,0 +1,205 @@
+"""Methods that break a promise of the contract, each in its own way; given to `check` as a user's own file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reweightbench.benchmark.method import Method, Stage, Step
+from reweightbench.benchmark.models import Classifier
+from reweightbench.benchmark.problem import Batch, Need, Problem
+
+
+@dataclass
+class _Remembering(Method):
+    """Keeps the problem."""
+
+    paper: ClassVar[str] = "none"
+
+    _problem: Problem = field(init=False, repr=False, compare=False)
+
+    def prepare(self, problem: Problem) -> None:
+        self._problem = problem
+
+
+@dataclass
+class ReadsTheCleanSet(_Remembering):
+    """Takes a clean batch without a need for it."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        self._problem.clean_batch(4)
+        return torch.ones_like(step.losses)
+
+
+@dataclass
+class ReadsTheCleanSetPrivately(_Remembering):
+    """Takes a clean batch past the door that asks for the need."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        self._problem.knowledge.draw_clean(4)  # type: ignore[misc]
+        return torch.ones_like(step.losses)
+
+
+@dataclass
+class ReadsTheNoiseRate(_Remembering):
+    """Knows how many targets are wrong."""
+
+    def start_epoch(self, epoch: int) -> None:
+        self.share = 1 - self._problem.noise_rate
+
+
+@dataclass
+class CountsTheTargets(_Remembering):
+    """Knows the class counts from the targets."""
+
+    def prepare(self, problem: Problem) -> None:
+        self.counts = torch.bincount(problem.targets)
+
+
+@dataclass
+class TakesTwoNetworks(_Remembering):
+    """Makes a second network in secret."""
+
+    def build_model(self, network: Callable[[], Classifier]) -> Classifier:
+        network()
+        return network()
+
+
+@dataclass
+class DeclaresTooMuch(_Remembering):
+    """Asks for what it does not use."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"noise_rate"})
+
+
+@dataclass
+class TrainsOnTheCleanSet(_Remembering):
+    """Has a stage on clean examples without a need for them."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        return (Stage(pool="train+clean"),)
+
+
+@dataclass
+class MovesBuffers(_Remembering):
+    """Sends the batch through the model once more, which moves batch normalisation's statistics."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        with torch.no_grad():
+            return self._problem.model(step.batch.inputs).softmax(1).amax(1)
+
+
+@dataclass
+class LeavesGradients(_Remembering):
+    """Calls backward where it wants a gradient."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        logits = self._problem.model.head(step.features)
+        F.cross_entropy(logits, step.batch.targets).backward()
+        return torch.ones_like(step.losses)
+
+
+@dataclass
+class ChangesTheStep(_Remembering):
+    """Works in place on what it is shown."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return step.losses.sub_(step.losses.min())
+
+
+@dataclass
+class WeighsNegatively(_Remembering):
+    """Centres its weights."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return step.losses - step.losses.mean()
+
+
+@dataclass
+class WeighsInfinitelyLate(_Remembering):
+    """Divides by the epochs that are left."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.ones_like(step.losses) / (self._problem.epochs - 1 - step.epoch)
+
+
+@dataclass
+class WeighsWithGradient(_Remembering):
+    """Learns its weights."""
+
+    def prepare(self, problem: Problem) -> None:
+        self.scale = torch.ones((), requires_grad=True)
+
+    def example_weights(self, step: Step) -> Tensor:
+        return self.scale * torch.ones_like(step.losses)
+
+
+@dataclass
+class WeighsAsColumn(_Remembering):
+    """Returns a column, which would broadcast against the losses."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.ones_like(step.losses)[:, None]
+
+
+@dataclass
+class WeighsByPlace(_Remembering):
+    """Prefers the first examples of a batch."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.linspace(2, 0, len(step.losses))
+
+
+@dataclass
+class DrawsGlobally(_Remembering):
+    """Draws from torch's own stream."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.rand_like(step.losses)
+
+
+@dataclass
+class RemembersOtherRuns(_Remembering):
+    """Keeps its state on the class."""
+
+    seen: ClassVar[list[int]] = []
+
+    def example_weights(self, step: Step) -> Tensor:
+        self.seen.append(step.epoch)
+        return torch.full_like(step.losses, 1 / len(self.seen))
+
+
+@dataclass
+class LosesItsGradient(_Remembering):
+    """Detaches the logits."""
+
+    def example_losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        return F.cross_entropy(logits.detach(), batch.targets, reduction="none")
+
+
+@dataclass
+class TakesLogarithmOfZero(_Remembering):
+    """Takes the logarithm of a probability that has vanished."""
+
+    def example_losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        p = torch.exp(logits) / torch.exp(logits).sum(1, keepdim=True)
+        return -p.double().float()[torch.arange(len(p)), batch.targets].log() + torch.exp(2 * logits.sum(1))
+
+
+@dataclass
+class SamplesTheWrongPool(_Remembering):
+    """Has a sampling weight for one example only."""
+
+    def sampling_weights(self, epoch: int) -> Tensor:
+        return torch.ones(1)
+
+
+@dataclass
+class CannotRun(_Remembering):
+    """Has a mistake."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return self.weights_of(step)  # type: ignore[attr-defined]
