@@ -19,6 +19,7 @@ from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
 from reweightbench.benchmark.material import check_method, gather
 from reweightbench.benchmark.measurement import time_suite
+from reweightbench.benchmark.method import Method, list_needs
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Registry
 from reweightbench.benchmark.results import Manifest, ResultsFolder
@@ -29,7 +30,7 @@ from reweightbench.benchmark.timing import Timing, cost_alike
 
 
 def describe(registry: Registry[Any]) -> Iterator[str]:
-    """A line per component: its name with the options and their defaults, and what it is."""
+    """Lines per component: its name with the options and their defaults, and what it is."""
     for name, cls in registry.classes.items():
         fields = [field for field in dataclasses.fields(cls) if field.init]
         options = ", ".join(
@@ -39,6 +40,8 @@ def describe(registry: Registry[Any]) -> Iterator[str]:
         summary = (inspect.getdoc(cls) or "").splitlines()[0]
         yield f"{name}({options})" if options else name
         yield f"    {summary}"
+        if issubclass(cls, Method):
+            yield f"    {cls.family}; needs {list_needs(cls)}; {cls.paper}"
 
 
 def describe_suites() -> Iterator[str]:

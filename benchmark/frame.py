@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from reweightbench.benchmark.findings import Findings, Finished
+from reweightbench.benchmark.method import list_needs
 from reweightbench.benchmark.record import Metrics
 from reweightbench.benchmark.registry import METHODS, Spec
 from reweightbench.benchmark.timing import REFERENCE
@@ -49,9 +50,7 @@ def make_frame(findings: Findings) -> pd.DataFrame:
 def describe_needs(spec: Spec) -> str:
     """What a method knows beyond the training examples; `unknown` for a method not installed here."""
     cls = METHODS.classes.get(spec.name)
-    if cls is None:
-        return "unknown"
-    return ", ".join(need.replace("_", " ") for need in sorted(cls.needs)) or "nothing"
+    return "unknown" if cls is None else list_needs(cls)
 
 
 def is_control(spec: Spec) -> bool:

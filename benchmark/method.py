@@ -122,6 +122,11 @@ class Method:
         return logits
 
 
+def list_needs(cls: type[Method]) -> str:
+    """What a method knows beyond the training examples and their targets."""
+    return ", ".join(need.replace("_", " ") for need in sorted(cls.needs)) or "nothing"
+
+
 def divide_epochs(stages: tuple[Stage, ...], epochs: int) -> list[tuple[Stage, int]]:
     """Whole epochs per stage, by rounding where each ends; raises UsageError where one gets none."""
     ends, total = [0], 0.0

@@ -14,11 +14,11 @@ from reweightbench.benchmark.problem import Batch, Need, Problem
 class BalancedSoftmax(Method):
     """CE(z + log n): logits are trained beside the classes' counts and evaluated without; weights stay 1.
 
-    A class without examples counts as one with a single example.
+    A class without examples counts as one with a single example. The paper's Meta Sampler is left out.
     """
 
     paper: ClassVar[str] = (
-        "Ren et al. 2020, Balanced Meta-Softmax for Long-Tailed Visual Recognition, equation 3"
+        "Ren et al. 2020, Balanced Meta-Softmax for Long-Tailed Visual Recognition, equation 4"
     )
     family: ClassVar[Family] = "class-level"
     needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})

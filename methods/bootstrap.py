@@ -19,7 +19,7 @@ class Bootstrap(Method):
     """
 
     paper: ClassVar[str] = (
-        "Reed et al. 2015, Training Deep Neural Networks on Noisy Labels with Bootstrapping, section 3.3"
+        "Reed et al. 2015, Training Deep Neural Networks on Noisy Labels with Bootstrapping, section 3"
     )
     family: ClassVar[Family] = "noise-robust"
 

@@ -19,9 +19,10 @@ class ClassBalanced(Focal):
     (`form=sigmoid, gamma=1`). The mean weight over the training examples is below 1 where classes are
     unequal. `beta=0` weighs all alike; towards 1 the weights go to the inverse class frequency.
 
-    Deviations: the batch mean divides by the batch size, not by the batch's sum of weights as torch's
-    `weight=` does. The head's bias starts as for every method, not at the prior that the authors' sigmoid
-    losses start from.
+    As in the authors' program, the batch size divides, not the batch's sum of weights as in torch's `weight=`.
+
+    Deviations: the head's bias starts and decays as for every method; the authors' sigmoid losses start it at
+    the classes' prior and spare it the decay.
     """
 
     paper: ClassVar[str] = (

@@ -19,11 +19,11 @@ class CoTeaching(SmallLoss):
     """Each of two networks learns from those examples of a batch on which the other has its smallest losses.
 
     What a network learns from is chosen as in `small_loss`. An example that k of the networks learn from
-    weighs k / (2 * (1 - R)), mean 1, and its loss is twice the mean of these networks' losses: so each
+    weighs k / (2 * R), mean 1, and its loss is twice the mean of these networks' losses: so each
     minimises the mean over its own examples. Evaluation averages the probabilities of the two.
 
-    Deviations: the authors report each network for itself. Their program divides the loss by the number of
-    examples twice; the paper does not.
+    Deviations: those of `small_loss`. The authors report each network for itself. Their program divides the
+    loss by the number of examples twice; the paper does not.
     """
 
     paper: ClassVar[str] = (

@@ -17,12 +17,14 @@ class Crt(WeightedSampler):
     The share `head_share` of the epochs goes to the head; all examples weigh 1.
 
     Deviations: the paper adds the second stage (10 epochs after 90 or 200); here all methods take the same
-    number of steps, so the first stage is shortened by it.
+    number of steps, so the first stage is shortened by it. Batch normalisation stands still in the second
+    stage; in the authors' program it goes on with class-balanced batches. That program keeps the epoch that
+    is best on validation.
     """
 
     paper: ClassVar[str] = (
         "Kang et al. 2020, Decoupling Representation and Classifier for Long-Tailed Recognition, "
-        "section 4.2 (cRT)"
+        "section 4 (cRT)"
     )
     family: ClassVar[Family] = "two-stage"
 

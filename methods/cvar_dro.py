@@ -14,11 +14,11 @@ class CvarDro(Method):
     """The share `alpha` of largest losses weighs 1 / `alpha`, the rest 0, one example in part: mean 1.
 
     It is the worst case over all weights of mean 1 that are at most 1 / `alpha`, found batch by batch.
-    `alpha=1` weighs all alike. The paper tries several alpha; the default has no source.
+    `alpha=1` weighs all alike. The default is the authors' for ImageNet; they take 0.02 for digits.
     """
 
     paper: ClassVar[str] = (
-        "Levy et al. 2020, Large-Scale Methods for Distributionally Robust Optimization, section 2 (CVaR)"
+        "Levy et al. 2020, Large-Scale Methods for Distributionally Robust Optimization, equation 2"
     )
     family: ClassVar[Family] = "loss-based"
 

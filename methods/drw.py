@@ -15,15 +15,17 @@ from reweightbench.methods.class_balanced import check_beta, effective_weights
 class Drw(Method):
     """Deferred re-weighting: weights are 1 until the share `start` of the epochs, then class-balanced ones.
 
-    The later weights are those of `class_balanced`, with a mean below 1 over unequal classes. `start=1`
-    leaves them out.
+    The later weights are those of `class_balanced`, as in the authors' program, with a mean below 1 over
+    unequal classes. `start=1` leaves them out.
 
-    Deviations: in the paper they begin with a drop of the learning rate (epoch 160 of 200); here the
-    schedule is the suite's, so that all methods share it.
+    Deviations: algorithm 1 weighs by 1 / n_y. Both it and the program divide by a batch's sum of weights, here
+    the batch size divides, so that steps after `start` are smaller. There the weights begin with a drop of
+    the learning rate (epoch 160 of 200); here the schedule is the suite's, so that all methods share it.
     """
 
     paper: ClassVar[str] = (
-        "Cao et al. 2019, Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, algorithm 1"
+        "Cao et al. 2019, Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, "
+        "section 3.3 and algorithm 1"
     )
     family: ClassVar[Family] = "class-level"
     needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})

@@ -16,11 +16,12 @@ class Elr(Method):
     """CE + strength * log(1 - <p, t>), t a running mean of the example's own softmax; weights stay 1.
 
     Each step first moves t to memory * t + (1 - memory) * p; t starts at 0. Defaults are the authors' for
-    CIFAR-10. As in their program, p is kept within 1e-4 of 0 and 1, in the mean after scaling to sum 1.
+    CIFAR-10 with symmetric noise; for asymmetric noise they take strength 1 and memory 0.9. As in their
+    program, p is kept within 1e-4 of 0 and 1, in the mean after scaling to sum 1.
     """
 
     paper: ClassVar[str] = (
-        "Liu et al. 2020, Early-Learning Regularization Prevents Memorization of Noisy Labels, equation 6"
+        "Liu et al. 2020, Early-Learning Regularization Prevents Memorization of Noisy Labels, section 4.2"
     )
     family: ClassVar[Family] = "noise-robust"
 

@@ -19,7 +19,7 @@ class Gce(Method):
 
     paper: ClassVar[str] = (
         "Zhang & Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy "
-        "Labels, equation 6"
+        "Labels, section 3.2"
     )
     family: ClassVar[Family] = "noise-robust"
 

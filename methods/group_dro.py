@@ -18,11 +18,15 @@ class GroupDro(WeightedSampler):
     The groups of the paper are the classes as given. An example weighs b * q_y / b_y with b_y the batch's
     examples of its class: mean 1 where a batch has all classes, less without some. q starts equal.
 
-    Deviations: q moves once per batch, by the mean loss of each class in it, as in the authors' program.
+    As in the authors' program, q moves once per batch, by the mean loss of each class in it.
+
+    Deviations: the paper's strong weight decay or early stopping, and its adjustment for group sizes, are left
+    out; the budget is the suite's.
     """
 
     paper: ClassVar[str] = (
-        "Sagawa et al. 2020, Distributionally Robust Neural Networks for Group Shifts, algorithm 1"
+        "Sagawa et al. 2020, Distributionally Robust Neural Networks for Group Shifts: On the Importance of "
+        "Regularization for Worst-Case Generalization, algorithm 1"
     )
     family: ClassVar[Family] = "loss-based"
 

@@ -28,7 +28,8 @@ class CosineHead(nn.Linear):
 class Ldam(Drw):
     """CE(scale * (z - m_y)): cosines z, less a margin m proportional to n^(-1/4) for the target; then `drw`.
 
-    The largest margin is `max_margin`. Evaluation takes scale * z. `start=1` is LDAM without re-weighting.
+    The largest margin is `max_margin`; it and `scale` are the authors' program's. Evaluation takes scale * z.
+    `start=1` is LDAM without re-weighting.
 
     Deviations: those of `drw`. The class vectors start from the directions that every method's head starts
     from.
@@ -36,7 +37,7 @@ class Ldam(Drw):
 
     paper: ClassVar[str] = (
         "Cao et al. 2019, Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, "
-        "equation 13 and algorithm 1"
+        "equations 12 and 13, algorithm 1"
     )
 
     max_margin: float = 0.5

@@ -15,7 +15,7 @@ class Mae(Method):
     """2 * (1 - p) with p the probability of the target: |one-hot - softmax| summed; weights stay 1."""
 
     paper: ClassVar[str] = (
-        "Ghosh et al. 2017, Robust Loss Functions under Label Noise for Deep Neural Networks, section 3"
+        "Ghosh et al. 2017, Robust Loss Functions under Label Noise for Deep Neural Networks (MAE)"
     )
     family: ClassVar[Family] = "noise-robust"
 

@@ -13,8 +13,8 @@ from reweightbench.methods.small_loss import choose_easiest
 class Ohem(Method):
     """Online hard example mining: the share `keep` of largest losses weighs 1 / `keep`, the rest 0: mean 1.
 
-    Deviations: the paper mines the regions of an image, 128 of about 2,000, a pool that a batch of a
-    classifier does not have; `keep` has no canonical value here.
+    Deviations: the paper mines the regions of an image, 64 of about 2,000, a pool that a batch of a
+    classifier does not have; the default of `keep` has no source.
     """
 
     paper: ClassVar[str] = (

@@ -16,6 +16,9 @@ class ProgressiveSampler(WeightedSampler):
 
     In epoch t of T, counted from 0, an example has probability (1 - t/T) / n + (t/T) / (c * n_y), where c
     counts the classes that have examples.
+
+    Deviations: those of `weighted_sampler`. The authors' program takes t / (T - 1), so that the last epoch has
+    equal classes.
     """
 
     paper: ClassVar[str] = (

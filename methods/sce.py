@@ -16,11 +16,11 @@ class Sce(Method):
     """alpha * CE + beta * RCE, where the reverse cross-entropy RCE is -A * (1 - p); weights stay 1.
 
     A = log(`label_floor`) stands for the logarithm of the 0 in a target's one-hot vector. Defaults are the
-    authors' for CIFAR-10.
+    authors' program's for CIFAR-10.
     """
 
     paper: ClassVar[str] = (
-        "Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels, equation 7"
+        "Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels, section 3"
     )
     family: ClassVar[Family] = "noise-robust"
 

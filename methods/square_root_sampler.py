@@ -12,6 +12,8 @@ class SquareRootSampler(WeightedSampler):
     """Examples are drawn with replacement, with probability proportional to 1 / sqrt(n_y); all weigh 1.
 
     A class is drawn in proportion to sqrt(n_y).
+
+    Deviations: those of `weighted_sampler`.
     """
 
     paper: ClassVar[str] = (

@@ -16,16 +16,17 @@ class TauNorm(Method):
 
     w_c is the class's row of the head. tau = 0 leaves the lengths, 1 makes them equal.
 
-    Deviations: the paper chooses tau on validation for each dataset; the default is near its choices there.
+    Deviations: the paper chooses tau for each dataset and names no default; 1 is the value that needs no
+    choice.
     """
 
     paper: ClassVar[str] = (
         "Kang et al. 2020, Decoupling Representation and Classifier for Long-Tailed Recognition, "
-        "section 4.2 (tau-normalised)"
+        "section 4, equation 3"
     )
     family: ClassVar[Family] = "two-stage"
 
-    tau: float = 0.7
+    tau: float = 1.0
 
     _head: nn.Linear = field(init=False, repr=False, compare=False)
 

@@ -17,12 +17,13 @@ class TruncatedGce(Gce):
     """`gce`, where from the share `start` of the epochs on an example weighs 1 if p > `threshold`, else 0.
 
     Deviations: the paper prunes with a pass over all examples every 10 epochs, by the network that is best on
-    validation; here each step prunes by its own probabilities. Validation data take no part in training.
+    validation; here each step prunes by its own probabilities, which is the gradient of the paper's plain
+    truncated loss. Validation data take no part in training.
     """
 
     paper: ClassVar[str] = (
         "Zhang & Sabuncu 2018, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy "
-        "Labels, algorithm 1"
+        "Labels, section 3.3"
     )
 
     threshold: float = 0.5

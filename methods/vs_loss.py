@@ -15,7 +15,8 @@ class VsLoss(Method):
     """CE(Delta * z + iota) with Delta = (n / n_max)^gamma and iota = tau * log(n / sum n) per class.
 
     Evaluation takes z; weights stay 1. A class without examples counts as one with a single example.
-    Defaults are the authors' for CIFAR-10 with a long tail of 100. `gamma=0` is `logit_adjustment`.
+    Defaults are those of the authors' example for CIFAR-10 with a long tail of 100; the class weights omega of
+    the paper are 1. `gamma=0` is `logit_adjustment`.
     """
 
     paper: ClassVar[str] = (
@@ -25,8 +26,8 @@ class VsLoss(Method):
     family: ClassVar[Family] = "class-level"
     needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})
 
-    gamma: float = 0.15
-    tau: float = 1.25
+    gamma: float = 0.2
+    tau: float = 1.2
 
     _scale: Tensor = field(init=False, repr=False, compare=False)
     _shift: Tensor = field(init=False, repr=False, compare=False)

@@ -11,10 +11,14 @@ from reweightbench.benchmark.problem import Need, Problem
 
 @dataclass
 class WeightedSampler(Method):
-    """Examples are drawn with replacement, with probability proportional to 1 / n_y; all weigh 1."""
+    """Examples are drawn with replacement, with probability proportional to 1 / n_y; all weigh 1.
+
+    Deviations: the program of Kang et al. takes the examples of a class in shuffled turns.
+    """
 
     paper: ClassVar[str] = (
-        "folklore; class-balanced sampling, Kang et al. 2020, Decoupling, equation 1 with q = 0"
+        "folklore; Kang et al. 2020, Decoupling Representation and Classifier for Long-Tailed Recognition, "
+        "equation 1 with q = 0"
     )
     family: ClassVar[Family] = "sampling"
     needs: ClassVar[frozenset[Need]] = frozenset({"class_counts"})

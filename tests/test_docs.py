@@ -1,10 +1,20 @@
-"""Generated pages say what the committed records say."""
+"""Generated pages say what the committed records say, and what the pages tell a reader to do works."""
 
 import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 DOCS = Path(__file__).parent.parent / "docs"
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def load(name: str) -> Any:
@@ -19,3 +29,52 @@ def load(name: str) -> Any:
 
 def test_the_page_on_meta_reweighting_is_current() -> None:
     assert load("meta_fidelity").write() == (DOCS / "meta-fidelity.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_table_of_methods_is_current() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert load("methods_table").write() == readme
+
+
+FAMILIES = defaultdict(dict)
+for name, cls in load("methods_table").shipped().items():
+    FAMILIES[cls.family][name] = cls
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_familys_page_describes_its_methods_with_their_options(family: str) -> None:
+    page = (DOCS / "methods" / f"{family}.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert list(sections) == list(FAMILIES[family])
+    for name, cls in FAMILIES[family].items():
+        for option in fields(cls):
+            assert not option.init or f"`{option.name}" in sections[name], f"{name}: {option.name}"
+        if "Deviations:" in inspect.getdoc(cls):
+            assert "eviat" in sections[name], name
+
+
+def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
+    """Files are written and commands run in order; a text block shows lines of the commands before it."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    output = ""
+    for kind, name, text in BLOCK.findall((DOCS / "add-a-method.md").read_text(encoding="utf-8")):
+        if name:
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        elif kind == "sh":
+            done = subprocess.run(
+                ["bash", "-euc", text],
+                cwd=tmp_path,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            output = done.stdout
+        else:
+            assert set(text.splitlines()) <= set(output.splitlines())
+    records = list((tmp_path / "results" / "small" / "records").glob("*.json"))
+    assert len(records) == 16
+    leaderboard = (tmp_path / "results" / "small" / "report" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "poly1" in leaderboard
+    assert "steady" in leaderboard

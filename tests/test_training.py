@@ -20,7 +20,7 @@ from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.epoch import Epoch
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
 from reweightbench.benchmark.method import Method, Stage, Step, divide_epochs
-from reweightbench.benchmark.models import Classifier, seeded
+from reweightbench.benchmark.models import Classifier, Twin, seeded
 from reweightbench.benchmark.problem import Batch, Knowledge, Problem
 from reweightbench.benchmark.training import Examples, Inputs, Order, Training, learning_rate
 
@@ -273,6 +273,108 @@ def test_methods_without_weights_have_no_weight_figures() -> None:
     first, _ = train(Sampled(), build_model())
     assert first.weight_clean is first.weight_mislabelled is first.weight_auroc is None
     assert first.memorised is not None
+
+
+@pytest.mark.parametrize(
+    ("weigh", "message"),
+    [
+        (lambda losses: -losses, "a weight was -.* in epoch 0; weights are at least 0"),
+        (lambda losses: losses[:, None], r"\(10, 1\) weights for \(10,\) losses"),
+        (lambda losses: losses.clone().requires_grad_(), "weights carry a gradient; detach them"),
+    ],
+    ids=["negative", "column", "gradient"],
+)
+def test_weights_that_break_the_contract_end_the_run(weigh: Callable[[Tensor], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(Probe(weigh), build_model())
+
+
+@dataclass
+class Hooked(Method):
+    """A method that trains on negatives, evaluates reversed logits and notes its ended steps."""
+
+    paper: ClassVar[str] = "none"
+
+    model: Classifier = field(default_factory=build_model)
+    before: list[Tensor] = field(default_factory=list)
+    after: list[Tensor] = field(default_factory=list)
+    inputs: list[Tensor] = field(default_factory=list)
+    ended: list[Step] = field(default_factory=list)
+
+    def augment_batch(self, batch: Batch) -> Batch:
+        self.inputs.append(batch.inputs)
+        return Batch(batch.index, -batch.inputs, batch.targets)
+
+    def example_weights(self, step: Step) -> Tensor:
+        self.before.append(self.model.head.weight.detach().clone())
+        return super().example_weights(step)
+
+    def end_step(self, step: Step) -> None:
+        self.after.append(self.model.head.weight.detach().clone())
+        self.ended.append(step)
+
+    def adjust_logits(self, logits: Tensor) -> Tensor:
+        return -logits
+
+
+def test_a_method_may_change_the_batch() -> None:
+    method = Hooked()
+    train(method, method.model)
+    assert len(method.inputs) == len(method.ended)
+    for inputs, step in zip(method.inputs, method.ended, strict=True):
+        assert torch.equal(step.batch.inputs, -inputs)
+
+
+def test_a_step_ends_after_its_update() -> None:
+    method = Hooked()
+    train(method, method.model)
+    assert not any(map(torch.equal, method.before, method.after))
+    assert all(map(torch.equal, method.before[1:], method.after))
+
+
+def test_predictions_are_those_of_evaluation() -> None:
+    method = Hooked()
+    first, _ = train(method, method.model)
+    steps = method.ended[:3]
+    hits = torch.cat([step.logits.argmin(1) == step.batch.targets for step in steps])
+    wrong = torch.cat([step.batch.index for step in steps]) < 8
+    assert first.train_accuracy == pytest.approx(hits.float().mean().item())
+    assert first.memorised == pytest.approx(hits[wrong].float().mean().item())
+
+
+@dataclass
+class Paired(Method):
+    """Two networks that each learn from every example, evaluated by the first."""
+
+    paper: ClassVar[str] = "none"
+
+    steps: list[Step] = field(default_factory=list)
+
+    def example_losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        targets = batch.targets[:, None].expand(-1, 2)
+        return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").sum(1)
+
+    def end_step(self, step: Step) -> None:
+        self.steps.append(step)
+
+    def adjust_logits(self, logits: Tensor) -> Tensor:
+        return logits[:, 0]
+
+
+def test_a_twin_is_two_networks_trained_side_by_side() -> None:
+    first, second = build_model(0), build_model(1)
+    apart = [copy.deepcopy(first), copy.deepcopy(second)]
+    method, twin = Paired(), Twin(first, second)
+    epochs = train(method, twin)
+    alone = [train(Probe(), model) for model in apart]
+    assert method.steps[0].logits.shape == (10, 2, CLASSES)
+    assert method.steps[0].features.shape == (10, 2, 8)
+    for together, by_itself in zip((first, second), apart, strict=True):
+        for value, expected in zip(
+            together.state_dict().values(), by_itself.state_dict().values(), strict=True
+        ):
+            torch.testing.assert_close(value, expected)
+    assert [epoch.train_accuracy for epoch in epochs] == [epoch.train_accuracy for epoch in alone[0]]
 
 
 @dataclass
