@@ -28,8 +28,8 @@ class ClassWeights(Method):
 
     def prepare(self, problem: Problem) -> None:
         counts = problem.class_counts
-        # A class that label noise has emptied is never looked up.
-        self._weights = problem.size / (problem.classes * counts.clamp_min(1))
+        # Label noise can empty a class, which is then neither counted nor looked up.
+        self._weights = problem.size / ((counts > 0).sum() * counts.clamp_min(1))
 
     def example_weights(self, step: Step) -> Tensor:
         return self._weights.to(step.losses)[step.batch.targets]

@@ -34,7 +34,7 @@ class Drw(Method):
     start: float = 0.8
 
     _weights: Tensor = field(init=False, repr=False, compare=False)
-    _epochs: int = field(init=False, repr=False, compare=False)
+    _first_epoch: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_beta(self.beta)
@@ -43,9 +43,9 @@ class Drw(Method):
 
     def prepare(self, problem: Problem) -> None:
         self._weights = effective_weights(problem.class_counts, self.beta)
-        self._epochs = problem.epochs
+        self._first_epoch = round(self.start * problem.epochs)
 
     def example_weights(self, step: Step) -> Tensor:
-        if step.epoch < self.start * self._epochs:
+        if step.epoch < self._first_epoch:
             return torch.ones_like(step.losses)
         return self._weights.to(step.losses)[step.batch.targets]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,7 +59,9 @@ class Ldam(Drw):
 
     def prepare(self, problem: Problem) -> None:
         super().prepare(problem)
-        margins = problem.class_counts.clamp_min(1).double() ** -0.25
+        counts = problem.class_counts
+        # The rarest class that has examples gets the largest margin.
+        margins = torch.where(counts > 0, counts.clamp_min(1).double() ** -0.25, 0)
         self._margins = self.max_margin * margins / margins.max()
 
     def example_losses(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -40,4 +40,4 @@ class TauNorm(Method):
 
     def adjust_logits(self, logits: Tensor) -> Tensor:
         lengths: Tensor = torch.linalg.vector_norm(self._head.weight, dim=1)
-        return (logits - self._head.bias) / lengths**self.tau
+        return (logits - self._head.bias) / lengths.clamp_min(torch.finfo(lengths.dtype).tiny) ** self.tau

@@ -29,7 +29,7 @@ class TruncatedGce(Gce):
     threshold: float = 0.5
     start: float = 1 / 3
 
-    _epochs: int = field(init=False, repr=False, compare=False)
+    _first_epoch: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,10 +38,10 @@ class TruncatedGce(Gce):
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must lie between 0 and 1")
 
     def prepare(self, problem: Problem) -> None:
-        self._epochs = problem.epochs
+        self._first_epoch = round(self.start * problem.epochs)
 
     def example_weights(self, step: Step) -> Tensor:
-        if step.epoch < self.start * self._epochs:
+        if step.epoch < self._first_epoch:
             return torch.ones_like(step.losses)
         p = (-F.cross_entropy(step.logits, step.batch.targets, reduction="none")).exp()
         return (p > self.threshold).to(step.losses)
