@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from reweightbench import __version__
-from reweightbench.benchmark import actions
+from reweightbench.benchmark import actions, runner
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.grid import Workers
@@ -23,10 +23,12 @@ from reweightbench.benchmark.registry import (
     split_labels,
 )
 from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.suite import Suite, load_suite, parse_seeds, select
+from reweightbench.benchmark.suite import Shard, Suite, load_suite, parse_seeds, parse_shard, select
 from reweightbench.benchmark.timing import FEWEST_ROUNDS
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+GIBIBYTE = 2**30
 
 KINDS = ("methods", "datasets", "imbalances", "noises", "models", "suites")
 
@@ -142,6 +144,14 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a cell is given up."
 )
+@click.option(
+    "--memory-per-cell",
+    type=click.FloatRange(0, min_open=True),
+    help="GiB of main memory that a cell may allocate; one that wants more ends as oom.",
+)
+@click.option("--gpus", help="GPUs to use, for example 0,1.")
+@click.option("--per-gpu", type=click.IntRange(1), default=1, help="Cells at a time on each of --gpus.")
+@click.option("--shard", help="Only part I of N parts of the grid: I/N; 'merge' brings them together.")
 @click.option("--dry-run", is_flag=True, help="Check the suite and count its cells.")
 @quiet_option
 def run(
@@ -156,6 +166,10 @@ def run(
     weights: str | None,
     retry_failed: bool,
     timeout: float | None,
+    memory_per_cell: float | None,
+    gpus: str | None,
+    per_gpu: int,
+    shard: str | None,
     dry_run: bool,
     quiet: bool,
 ) -> None:
@@ -163,19 +177,22 @@ def run(
     chosen, files = _select(suite, methods, seeds)
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = actions.with_weights(chosen, sources, weights)
+    part = parse_shard(shard) if shard else Shard()
     if dry_run:
-        for line in actions.dry_run(chosen, sources, actions.resolve_device(device)):
+        for line in runner.dry_run(chosen, sources, actions.resolve_device(device), part):
             click.echo(line)
         return
     place = actions.resolve_device(device)
-    failed = actions.run(
+    failed = runner.run(
         chosen,
         ResultsFolder(results / chosen.name),
         sources,
         place,
-        workers=Workers(jobs=_count_jobs(jobs, place, chosen.numerics.threads), timeout=timeout),
+        workers=_choose_workers(chosen, place, jobs, timeout, memory_per_cell, gpus, per_gpu),
+        shard=part,
         retry_failed=retry_failed,
         quiet=quiet,
+        warn=actions.warn,
     )
     sys.exit(1 if failed else 0)
 
@@ -187,7 +204,7 @@ def run(
 def status(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
     """Done, failed and missing cells of SUITE."""
     chosen, _ = _select(suite, methods, seeds)
-    for line in actions.status(chosen, results / chosen.name):
+    for line in runner.status(chosen, results / chosen.name, actions.warn):
         click.echo(line)
 
 
@@ -274,6 +291,50 @@ def publish(suite: str, results: Path, methods: str | None, seeds: str | None, i
     click.echo(actions.publish(chosen, results / chosen.name, into / chosen.name))
 
 
+@main.command()
+@click.argument("suite")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    help="Folder of results folders whose records are verified.",
+)
+@data_options
+@selection_options
+@click.option("--sample", type=click.IntRange(1), default=5, help="How many cells to run again.")
+@click.option("--sample-seed", type=int, default=0, help="Another seed takes other cells.")
+@click.option("--jobs", type=click.IntRange(1), help="Cells at a time, as in run.")
+def verify(
+    suite: str,
+    results: Path,
+    data_dir: Path,
+    allow_subset: bool,
+    methods: str | None,
+    seeds: str | None,
+    sample: int,
+    sample_seed: int,
+    jobs: int | None,
+) -> None:
+    """Run a sample of SUITE's recorded cells again and compare: bit by bit in the same environment."""
+    chosen, files = _select(suite, methods, seeds)
+    sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
+    folder = results / chosen.name
+    count = _count_jobs(jobs, ResultsFolder(folder).manifest().device, chosen.numerics.threads)
+    is_good = True
+    for line, stands in actions.verify(chosen, folder, sources, size=sample, seed=sample_seed, jobs=count):
+        click.echo(line)
+        is_good = is_good and stands
+    sys.exit(0 if is_good else 1)
+
+
+@main.command("merge")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+def merge_folders(sources: tuple[Path, ...], target: Path) -> None:
+    """Copy the records of SOURCES, folders such as runs/digits from several machines, into TARGET."""
+    click.echo(actions.merge_folders(sources, target))
+
+
 @main.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 def check_method_file(file: Path) -> None:
@@ -283,6 +344,32 @@ def check_method_file(file: Path) -> None:
         click.echo(line)
         is_good = is_good and is_kept
     sys.exit(0 if is_good else 1)
+
+
+def _choose_workers(
+    suite: Suite,
+    device: str,
+    jobs: int | None,
+    timeout: float | None,
+    memory_gib: float | None,
+    gpus: str | None,
+    per_gpu: int,
+) -> Workers:
+    names = tuple(name.strip() for name in gpus.split(",") if name.strip()) if gpus else ()
+    if names and device != "cuda":
+        raise UsageError(
+            f"--gpus {gpus} is of no use on the device {device}; leave it out or use --device cuda"
+        )
+    if names and jobs:
+        raise UsageError("--gpus says how many cells run at a time; leave --jobs out, or use --per-gpu")
+    threads = suite.numerics.threads
+    return Workers(
+        jobs=len(names) * per_gpu if names else _count_jobs(jobs, device, threads),
+        threads=threads,
+        timeout=timeout,
+        memory=int(memory_gib * GIBIBYTE) if memory_gib else None,
+        gpus=names,
+    )
 
 
 def _count_jobs(wanted: int | None, device: str, threads: int) -> int:

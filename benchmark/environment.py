@@ -37,11 +37,12 @@ def peak_memory(device: str) -> int:
     """Peak bytes: of the device's allocator on CUDA, of this process's resident memory on CPU."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    return _status_bytes("VmHWM")
-
-
-def _status_bytes(field: str) -> int:
     # The kernel's own counter of this process: getrusage would inherit the parent's peak.
+    return status_bytes("VmHWM")
+
+
+def status_bytes(field: str) -> int:
+    """A field of this process's status in bytes, 0 where there is none."""
     status = Path("/proc/self/status")
     match = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(match[1]) * 1024 if match else 0

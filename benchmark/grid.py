@@ -2,12 +2,15 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from queue import Empty, Queue
 from typing import TypeVar
 
@@ -15,7 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
-from reweightbench.benchmark.environment import describe_environment
+from reweightbench.benchmark.environment import describe_environment, status_bytes
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
 from reweightbench.benchmark.record import Record, Status
 from reweightbench.benchmark.run import Outcome, run_outcome
@@ -27,35 +30,53 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Workers:
-    """How cells are run: processes at a time, and seconds after which a cell is given up."""
+    """How cells are run.
+
+    `jobs` processes at a time, each with `threads` threads; `timeout` seconds after which a cell is given up;
+    `memory` bytes that a cell may allocate; `gpus` names the devices that take `jobs / len(gpus)` cells each.
+    """
 
     jobs: int
+    threads: int = 1
     timeout: float | None = None
+    memory: int | None = None
+    gpus: tuple[str, ...] = ()
+
+    @property
+    def slots(self) -> list[str | None]:
+        """The GPU of each process, None for the machine's own choice."""
+        return [self.gpus[place % len(self.gpus)] if self.gpus else None for place in range(self.jobs)]
 
 
 def run_cells(
-    cells: Sequence[Cell], sources: Sources, workers: Workers, finish: Callable[[Outcome], None]
+    cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Callable[[Outcome, float], None]
 ) -> None:
-    """Run every cell and hand each outcome to `finish`, in the order they end.
+    """Run every cell; hand each outcome, and the seconds it took a worker, to `finish` in the order they end.
 
-    A cell that raises, hangs, or kills its process becomes an outcome with that status and costs only
-    itself. On KeyboardInterrupt, or if `finish` raises, running cells are stopped and the error is passed on.
+    A cell is taken from `cells` when a worker is free for it. One that raises, hangs, or kills its process
+    becomes an outcome with that status and costs only itself. On KeyboardInterrupt, or if `finish` raises,
+    running cells are stopped and the error is passed on.
     """
-    if not cells:
-        return
     pool = ProcessPool(
         max_workers=workers.jobs,
         max_tasks=1,
         initializer=_start_worker,
-        context=_prepared_context(max(cell.numerics.threads for cell in cells)),
+        context=_prepared_context(workers.threads),
     )
+    ended: Queue[_Ended] = Queue()
+    free, waiting = workers.slots, iter(cells)
     try:
-        ended: Queue[tuple[Cell, Future[Outcome]]] = Queue()
-        for cell in cells:
-            future = pool.schedule(_attempt, args=(cell, sources), timeout=workers.timeout)
-            future.add_done_callback(partial(_put, ended, cell))
-        for _ in cells:
-            finish(_outcome(*_take(ended, pool)))
+        while True:
+            for cell in islice(waiting, len(free)):
+                slot, started = free.pop(), time.monotonic()
+                arguments = (cell, sources, slot, workers.memory)
+                future = pool.schedule(_attempt, args=arguments, timeout=workers.timeout)
+                future.add_done_callback(partial(_put, ended, cell, slot, started))
+            if len(free) == workers.jobs:
+                break
+            done = _take(ended, pool)
+            free.append(done.slot)
+            finish(_outcome(done.cell, done.future), done.seconds)
         pool.close()
     except BaseException:
         pool.stop()
@@ -77,8 +98,25 @@ def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
     return result
 
 
-def _attempt(cell: Cell, sources: Sources) -> Outcome:
+@dataclass(frozen=True)
+class _Ended:
+    """A cell whose worker has ended, and what the worker occupied."""
+
+    cell: Cell
+    slot: str | None
+    seconds: float
+    future: "Future[Outcome]"
+
+
+def _attempt(cell: Cell, sources: Sources, gpu: str | None, memory: int | None) -> Outcome:
     """In the worker: the cell's outcome, also if it raises; only plain data travels back."""
+    if gpu is not None:
+        # CUDA reads it when it starts, which no process has done before its cell.
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    if memory is not None:
+        # What the libraries have reserved already is not the cell's.
+        limit = status_bytes("VmData") + memory
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     try:
         return run_outcome(cell, sources)
     except NonFiniteLossError as error:
@@ -86,15 +124,18 @@ def _attempt(cell: Cell, sources: Sources) -> Outcome:
     except MemoryError as error:
         return _failure(cell, "oom", str(error) or "out of memory")
     except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
-        status: Status = "oom" if type(error).__name__ == "OutOfMemoryError" else "error"
+        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+        status: Status = "oom" if is_memory else "error"
         return _failure(cell, status, f"{type(error).__name__}: {error}")
 
 
-def _put(ended: "Queue[tuple[Cell, Future[Outcome]]]", cell: Cell, future: "Future[Outcome]") -> None:
-    ended.put((cell, future))
+def _put(
+    ended: "Queue[_Ended]", cell: Cell, slot: str | None, started: float, future: "Future[Outcome]"
+) -> None:
+    ended.put(_Ended(cell, slot, time.monotonic() - started, future))
 
 
-def _take(ended: "Queue[tuple[Cell, Future[Outcome]]]", pool: ProcessPool) -> "tuple[Cell, Future[Outcome]]":
+def _take(ended: "Queue[_Ended]", pool: ProcessPool) -> _Ended:
     """The next cell that ended; raises UsageError when the pool has died and none will."""
     while True:
         try:

@@ -54,6 +54,10 @@ class ResultsFolder:
             self._records.mkdir(parents=True, exist_ok=True)
             write_atomically(self._manifest, manifest.model_dump_json(indent=1).encode())
             return
+        self.check(manifest)
+
+    def check(self, manifest: Manifest) -> None:
+        """Raise UsageError where the folder holds something else."""
         held = self.manifest()
         for field in Manifest.model_fields:
             if getattr(held, field) != getattr(manifest, field):
@@ -110,8 +114,7 @@ class ResultsFolder:
     def copy_from(self, source: "ResultsFolder", keys: Set[str]) -> None:
         """Make these records of another folder, and its finished timings, the only ones here."""
         for key in sorted(keys):
-            for path in sorted(source.files(key), key=lambda path: path.suffix, reverse=True):
-                write_atomically(self._records / path.name, path.read_bytes())
+            self.take(source, key)
         for path in self._records.iterdir():
             if path.stem not in keys:
                 path.unlink()
@@ -119,6 +122,11 @@ class ResultsFolder:
             path.unlink()
         for timing in source.timings():
             self.write_timing(timing)
+
+    def take(self, source: "ResultsFolder", key: str) -> None:
+        """Copy one record of another folder in the place of any here, the record itself last."""
+        for path in sorted(source.files(key), key=lambda path: path.suffix, reverse=True):
+            write_atomically(self._records / path.name, path.read_bytes())
 
     def _holds_finished(self, key: str) -> bool:
         path = self._records / f"{key}.json"

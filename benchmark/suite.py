@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import combinations, product
@@ -117,6 +117,18 @@ class Planned:
         return self.cell.seed
 
 
+@dataclass(frozen=True)
+class Shard:
+    """Part `number`, counted from 1, of `count` parts of a grid, for machines that do not know of each other."""
+
+    number: int = 1
+    count: int = 1
+
+    def select(self, planned: Sequence[Planned]) -> list[Planned]:
+        """Every `count`-th cell: each part has its share of every method and setting."""
+        return list(planned[self.number - 1 :: self.count])
+
+
 def suite_names() -> list[str]:
     """Names of the suites that come with the package."""
     folder = resources.files("reweightbench.benchmark") / "suites"
@@ -222,6 +234,14 @@ def select(suite: Suite, methods: Collection[str] | None, seeds: Collection[int]
 def parse_seeds(text: str) -> list[int]:
     """Seeds of a list such as `0-2,7`."""
     return sorted({seed for part in text.split(",") for seed in _seed_range(part.strip(), text)})
+
+
+def parse_shard(text: str) -> Shard:
+    """The part that `2/5` names."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"shard '{text}' is no part of a grid; write for example 2/5, the second of five")
+    return Shard(int(match[1]), int(match[2]))
 
 
 def _seed_range(part: str, text: str) -> Iterator[int]:

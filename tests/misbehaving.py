@@ -69,6 +69,14 @@ class ExhaustsMemory(Method):
 
 
 @dataclass
+class Hoards(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        self.hoard = torch.ones(2**30)
+
+
+@dataclass
 class BecomesNan(Method):
     paper: ClassVar[str] = "none"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -115,10 +116,10 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
     text = (place / "tiny.toml").read_text().replace("[0, 1]", "[0]").replace('"tiny"', '"bad"')
     (place / "bad.toml").write_text(text)
     shutil.copy(MISBEHAVING, place / "misbehaving.py")
-    arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--timeout", 8, "--jobs", 2]
-    done = start(place, *arguments)
+    arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--jobs", 2]
+    done = start(place, *arguments, "--timeout", 8, "--memory-per-cell", 2)
     assert done.returncode == 1
-    assert "14 of 16 cells failed" in done.stderr
+    assert "16 of 18 cells failed" in done.stderr
     assert "Traceback" not in done.stderr
     records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
     statuses = {(record["cell"]["method"]["name"], record["status"]) for record in records}
@@ -130,6 +131,7 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
         ("exits", "crashed"),
         ("kills_itself", "crashed"),
         ("exhausts_memory", "oom"),
+        ("hoards", "oom"),
         ("becomes_nan", "nonfinite"),
     }
     told = start(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")
@@ -167,3 +169,41 @@ def test_failures_run_again_only_when_asked(place: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "cached=2" in again.stderr
     assert "done=2" in again.stderr
+
+
+def test_shards_merge_to_the_whole_run(place: Path) -> None:
+    for part in (1, 2, 3):
+        arguments = ["run", "tiny.toml", "--jobs", 2, "--shard", f"{part}/3", "--results", f"part{part}"]
+        done = start(place, *arguments, "--quiet")
+        assert done.returncode == 0, done.stderr
+    told = start(place, "merge", "part1/tiny", "part2/tiny", "part3/tiny", "merged/tiny")
+    assert told.stdout == "12 records copied to 'merged/tiny'\n"
+    assert contents(place / "merged/tiny/records") == contents(place / "runs/tiny/records")
+    assert "12 ok" in start(place, "status", "tiny.toml", "--results", "merged").stdout
+
+
+def test_status_tells_the_time_that_is_left(place: Path) -> None:
+    done = start(place, "run", "tiny.toml", "--jobs", 2, "--shard", "1/2", "--results", "half")
+    assert done.returncode == 0, done.stderr
+    told = start(place, "status", "tiny.toml", "--results", "half").stdout
+    assert "12 cells, 6 ok, 6 missing" in told
+    assert re.search(r"about 0:00:\d\d of one worker's time left", told)
+
+
+def test_records_are_verified_by_running_them_again(place: Path) -> None:
+    shutil.copytree(place / "runs", place / "kept")
+    arguments = ["verify", "tiny.toml", "--results", "kept", "--sample", 12, "--seeds", 0]
+    good = start(place, *arguments)
+    assert good.returncode == 0, good.stderr
+    assert [line.split()[0] for line in good.stdout.splitlines()] == ["equal"] * 6
+    path = next((place / "kept/tiny/records").glob("*.json"))
+    record = json.loads(path.read_text())
+    record["result"]["last"]["balanced_accuracy"] += 0.001
+    path.write_text(json.dumps(record))
+    arguments[-1] = record["cell"]["seed"]
+    bad = start(place, *arguments)
+    assert bad.returncode == 1
+    verdicts = [line for line in bad.stdout.splitlines() if not line.startswith("equal")]
+    assert len(verdicts) == 1
+    assert verdicts[0].startswith(f"differs  {record['cell']['method']['name']}")
+    assert "in the same environment" in verdicts[0]

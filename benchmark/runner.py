@@ -1,0 +1,158 @@
+"""Running a suite: what is planned, what is done, and what is left."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from tqdm import tqdm
+
+from reweightbench.benchmark.dataset import ImageData, Sources
+from reweightbench.benchmark.errors import DataMissingError, UsageError
+from reweightbench.benchmark.grid import Workers, run_cells
+from reweightbench.benchmark.material import check_method, gather
+from reweightbench.benchmark.record import Record
+from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS
+from reweightbench.benchmark.results import Manifest, ResultsFolder
+from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.schedule import Schedule
+from reweightbench.benchmark.suite import Device, Planned, Shard, Suite, plan_cells
+
+Warn = Callable[[str], None]
+
+# Without tqdm's own estimate, which takes all cells to be equally long.
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+
+
+def dry_run(suite: Suite, sources: Sources, device: Device, shard: Shard) -> Iterator[str]:
+    """Validate the suite, on its data where they are present, and say how many cells it has."""
+    try:
+        planned, _ = _plan(suite, sources, device)
+        yield f"{suite.name}: {len(planned)} cells, every corruption can be made"
+    except DataMissingError as error:
+        planned = plan_cells(suite, "missing", device)
+        _check_methods(planned)
+        yield f"{suite.name}: {len(planned)} cells; corruptions unchecked, because data are missing: {error}"
+    yield (
+        f"  {len(suite.methods)} methods x {len(suite.corruptions)} corruptions x {len(suite.clean_sizes)} "
+        f"clean-set sizes x {len(suite.budgets)} budgets x {len(suite.seeds)} seeds"
+    )
+    if shard.count > 1:
+        yield f"  shard {shard.number} of {shard.count}: {len(shard.select(planned))} cells"
+
+
+def run(
+    suite: Suite,
+    folder: ResultsFolder,
+    sources: Sources,
+    device: Device,
+    *,
+    workers: Workers,
+    shard: Shard,
+    retry_failed: bool,
+    quiet: bool,
+    warn: Warn,
+) -> int:
+    """Run what has no record yet; returns how many cells of the suite, or of its shard, have failed."""
+    planned, data = _plan(suite, sources, device)
+    planned = shard.select(planned)
+    ARCHITECTURES.create(suite.model).find_weights(sources)
+    folder.claim(
+        Manifest(
+            suite=suite.name,
+            variant=data.variant,
+            fingerprint=data.fingerprint,
+            model=suite.model,
+            device=device,
+        )
+    )
+    records = folder.read(warn)
+    known = {key: record for key, record in records.items() if record.status == "ok" or not retry_failed}
+    schedule = Schedule([plan for plan in planned if plan.key not in known], planned, records)
+    statuses = Counter(known[plan.key].status for plan in planned if plan.key in known)
+    cached = statuses.total()
+    with tqdm(
+        total=len(planned), initial=cached, desc=suite.name, unit="cell", disable=quiet, bar_format=BAR
+    ) as bar:
+
+        def show() -> None:
+            failed = statuses.total() - statuses["ok"]
+            left = describe_seconds(schedule.seconds_left(workers.jobs))
+            bar.set_postfix(done=bar.n - cached, failed=failed, cached=cached, left=left)
+
+        def finish(outcome: Outcome, seconds: float) -> None:
+            folder.write(outcome)
+            schedule.note(outcome.record, seconds)
+            statuses[outcome.record.status] += 1
+            bar.update()
+            show()
+
+        show()
+        if cached < len(planned):
+            run_cells(schedule, sources, workers, finish)
+    failed = statuses.total() - statuses["ok"]
+    if failed:
+        warn(
+            f"{failed} of {len(planned)} cells failed; 'reweightbench status' shows why, --retry-failed repeats them"
+        )
+    return failed
+
+
+def status(suite: Suite, path: Path, warn: Warn) -> Iterator[str]:
+    """Counts by status and the time that is left, then a line per failed cell."""
+    planned, records = read_recorded(suite, path, warn)
+    counts = Counter(records[plan.key].status if plan.key in records else "missing" for plan in planned)
+    yield f"{suite.name}: {len(planned)} cells, " + ", ".join(
+        f"{count} {name}" for name, count in counts.items()
+    )
+    if counts["missing"]:
+        left = Schedule([plan for plan in planned if plan.key not in records], planned, records).seconds_left(
+            1
+        )
+        yield f"  about {describe_seconds(left)} of one worker's time left"
+    yield from _describe_failures(planned, records)
+
+
+def read_recorded(suite: Suite, path: Path, warn: Warn) -> tuple[list[Planned], dict[str, Record]]:
+    """The suite's cells as the folder's manifest has them, and the folder's records."""
+    folder = ResultsFolder(path)
+    manifest = folder.manifest()
+    if manifest.suite != suite.name:
+        raise UsageError(f"'{path}' holds results of suite '{manifest.suite}', not '{suite.name}'")
+    # `run --weights` may have chosen another model than the suite's.
+    suite = suite.model_copy(update={"model": manifest.model})
+    return plan_cells(suite, manifest.variant, manifest.device), folder.read(warn)
+
+
+def describe_plan(plan: Planned) -> str:
+    """A cell in words."""
+    return f"{plan.method}, {plan.corruption}, clean set {plan.clean_size}, {plan.budget}, seed {plan.seed}"
+
+
+def describe_seconds(seconds: float) -> str:
+    """`0:03:20`, or `?` for what is not known."""
+    return "?" if math.isnan(seconds) else str(timedelta(seconds=round(seconds)))
+
+
+def _describe_failures(planned: list[Planned], records: Mapping[str, Record]) -> Iterator[str]:
+    for plan in planned:
+        record = records.get(plan.key)
+        if record is not None and record.status != "ok":
+            yield f"  {record.status}: {describe_plan(plan)}: {record.reason}"
+
+
+def _plan(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned], ImageData]:
+    """The cells on the data at hand; raises UsageError if a corruption of any of them cannot be made."""
+    data = DATASETS.create(suite.dataset).load(sources)
+    planned = plan_cells(suite, data.variant, device)
+    _check_methods(planned)
+    for cell in {(plan.corruption, plan.clean_size, plan.seed): plan.cell for plan in planned}.values():
+        gather(cell, data)
+    return planned, data
+
+
+def _check_methods(planned: list[Planned]) -> None:
+    """Raise UsageError where a method does not fit a budget or a size of the clean set."""
+    for cell in {(plan.method, plan.clean_size, plan.budget): plan.cell for plan in planned}.values():
+        check_method(cell, METHODS.restore(cell.method))
