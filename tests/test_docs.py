@@ -31,6 +31,10 @@ def test_the_page_on_meta_reweighting_is_current() -> None:
     assert load("meta_fidelity").write() == (DOCS / "meta-fidelity.md").read_text(encoding="utf-8")
 
 
+def test_the_page_on_all_methods_is_current_and_discusses_every_contradiction() -> None:
+    assert load("digits_all").write() == (DOCS / "digits-all.md").read_text(encoding="utf-8")
+
+
 def test_the_readmes_table_of_methods_is_current() -> None:
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     assert load("methods_table").write() == readme
