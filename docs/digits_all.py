@@ -96,10 +96,10 @@ CLAIMS = (
 
 INTRODUCTION = f"""# Every method on the digits
 
-All methods of this package on scikit-learn's handwritten digits (suite `{SUITE}`): a small convolutional network, about a
-thousand training examples or fewer, five seeds. The learning rate of every method is the best of five on validation, for each
-budget, on other seeds (suite `{SUITE}-tuning`). Two budgets stand side by side: `long` gives plain training the time
-to memorise wrong targets, `short` does not.
+All methods of this package on scikit-learn's handwritten digits (suite `{SUITE}`): a small convolutional network,
+about a thousand training examples or fewer, five seeds. The learning rate of every method is the best of five on
+validation, for each budget, on other seeds (suite `{SUITE}-tuning`). Two budgets stand side by side: `long` gives plain
+training the time to memorise wrong targets, `short` does not.
 
 Small images and a small network make a fast test, not the last word: margins and features that pay on long training
 runs of deep networks have little room here. What the table can show is which claims survive outside of the setting that
