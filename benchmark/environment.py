@@ -17,7 +17,7 @@ def describe_environment() -> Environment:
     """The environment of this process."""
     return Environment(
         suite_version=__version__,
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         python=platform.python_version(),
         torch=torch.__version__,
         platform=platform.system(),
@@ -48,7 +48,8 @@ def status_bytes(field: str) -> int:
     return int(match[1]) * 1024 if match else 0
 
 
-def _git_commit() -> str | None:
+@cache
+def git_commit() -> str | None:
     """The commit of the checkout this code runs from, `+` behind it if files differ; None outside one."""
     file = Path(__file__).resolve()
     git = ["git", "-C", str(file.parent)]

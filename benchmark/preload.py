@@ -2,10 +2,14 @@
 
 import warnings
 
+import numpy as np
 import sklearn.datasets
 import torch
 
 from reweightbench.benchmark import run
+from reweightbench.benchmark.environment import git_commit
+from reweightbench.benchmark.loaded import load_announced
+from reweightbench.benchmark.metrics import compute_metrics
 from reweightbench.benchmark.registry import DATASETS, METHODS
 
 __all__ = ["run", "sklearn"]
@@ -21,3 +25,8 @@ torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message=".*jit.script.*")
     torch.func.jvp(lambda value: torch.log_softmax(value, 0), (torch.ones(2),), (torch.ones(2),))
+
+# scikit-learn looks for plugins at its first metric.
+compute_metrics(np.eye(2), np.arange(2))
+git_commit()
+load_announced()

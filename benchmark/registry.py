@@ -114,7 +114,7 @@ class Registry(Generic[C]):
             if key not in fields:
                 raise UsageError(f"{self.kind} '{name}' has no option '{key}'{suggest(key, fields)}")
             try:
-                values[key] = TypeAdapter(fields[key]).validate_python(_choice(fields[key], value))
+                values[key] = _adapter(fields[key]).validate_python(_choice(fields[key], value))
             except ValidationError as error:
                 raise UsageError(f"{name}({key}={value}): {error.errors()[0]['msg']}") from None
             if isinstance(values[key], float) and not math.isfinite(values[key]):
@@ -208,6 +208,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; it has {', '.join(names)}" if names else ""
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    """What checks and converts values of a type; making one takes longer than using it."""
+    return TypeAdapter(hint)
 
 
 def _choice(hint: Any, value: object) -> object:

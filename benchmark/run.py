@@ -12,10 +12,10 @@ from torch import Tensor
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment, peak_memory
+from reweightbench.benchmark.loaded import load
 from reweightbench.benchmark.metrics import balanced_accuracy, compute_metrics
 from reweightbench.benchmark.preparation import Prepared, prepare
 from reweightbench.benchmark.record import Cost, Record
-from reweightbench.benchmark.registry import DATASETS
 from reweightbench.benchmark.summary import Evaluation, summarise
 
 Arrays = dict[str, NDArray[np.int32]]
@@ -37,7 +37,7 @@ def run_cell(cell: Cell, sources: Sources = Sources()) -> Record:  # noqa: B008
 def run_outcome(cell: Cell, sources: Sources) -> Outcome:
     """The record of a cell and its arrays; exceptions of the training are passed on."""
     started = time.perf_counter()
-    prepared = prepare(cell, DATASETS.restore(cell.dataset).load(sources), sources)
+    prepared = prepare(cell, load(cell.dataset, sources), sources)
     material, model = prepared.material, prepared.model
     evaluations, best_state = [], {}
     best = -1.0

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
+from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.material import check_method, gather
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS
@@ -90,6 +91,7 @@ def run(
 
         show()
         if cached < len(planned):
+            announce(planned[0].cell.dataset, sources)
             run_cells(schedule, sources, workers, finish)
     failed = statuses.total() - statuses["ok"]
     if failed:
