@@ -31,7 +31,7 @@ def describe(registry: Registry[Any]) -> Iterator[str]:
     for name, cls in registry.classes.items():
         fields = [field for field in dataclasses.fields(cls) if field.init]
         options = ", ".join(
-            field.name if field.default is dataclasses.MISSING else f"{field.name}={field.default}"
+            field.name if field.default is dataclasses.MISSING else f"{field.name}={_show(field.default)}"
             for field in fields
         )
         summary = (inspect.getdoc(cls) or "").splitlines()[0]
@@ -39,6 +39,10 @@ def describe(registry: Registry[Any]) -> Iterator[str]:
         yield f"    {summary}"
         if issubclass(cls, Method):
             yield f"    {cls.family}; needs {list_needs(cls)}; {cls.paper}"
+
+
+def _show(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def describe_suites() -> Iterator[str]:
@@ -122,17 +126,20 @@ def merge_folders(sources: Sequence[Path], target: Path) -> str:
     return f"{copied} records copied to '{target}'"
 
 
-def verify(
-    suite: Suite, path: Path, sources: Sources, *, size: int, seed: int, jobs: int
-) -> Iterator[tuple[str, bool]]:
-    """A line per cell of a sample that is run again, and whether its record stands."""
-    from reweightbench.benchmark.verification import choose_sample, verify  # noqa: PLC0415 - as in `report`
+def verify(suite: Suite, path: Path, sources: Sources, *, size: int, seed: int, jobs: int) -> bool:
+    """Run a sample of recorded cells again, print a line for each, and say whether all records stand."""
+    from reweightbench.benchmark.verification import Verified, choose_sample, verify  # noqa: PLC0415 - as in `report`
 
     planned, records = read_recorded(suite, path, warn)
+    found: list[Verified] = []
+
+    def tell(verified: Verified) -> None:
+        found.append(verified)
+        click.echo(f"{verified.verdict:8} {describe_plan(verified.planned)}: {verified.reason}")
+
     sample = choose_sample(planned, records, size, seed)
-    workers = Workers(jobs=jobs, threads=suite.numerics.threads)
-    for found in verify(sample, planned, records, sources, workers):
-        yield f"{found.verdict:8} {describe_plan(found.planned)}: {found.reason}", found.is_good
+    verify(sample, planned, records, sources, Workers(jobs=jobs, threads=suite.numerics.threads), tell=tell)
+    return all(verified.is_good for verified in found)
 
 
 def check(path: Path) -> Iterator[tuple[str, bool]]:

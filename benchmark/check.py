@@ -26,19 +26,35 @@ class Verdict:
 def check_file(path: Path) -> Iterator[Verdict]:
     """The verdict of every check on every method of a Python file, in each of its forms."""
     for name in METHODS.add_file(path):
-        for label in list_forms(name):
+        try:
+            labels = list_forms(name)
+        except Exception as error:  # noqa: BLE001 - whatever a user's code raises is the finding
+            yield Verdict(name, "can be made from its name", _explain(error, path))
+            continue
+        for label in labels:
+            is_good = True
             for check in CHECKS:
-                yield Verdict(label, check.__name__.replace("_", " "), _find_reason(check, label, path))
+                if check is CHECKS[-1] and not is_good:
+                    reason = "not tried before the others are kept"
+                else:
+                    reason = _find_reason(check, label, path)
+                is_good = is_good and not reason
+                yield Verdict(label, check.__name__.replace("_", " "), reason)
 
 
 def _find_reason(check: Check, label: str, path: Path) -> str:
+    """Why a check fails; empty if it does not."""
     try:
         check(label)
     except BrokenPromiseError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - whatever a user's code raises is the finding
-        return f"{type(error).__name__}: {' '.join(str(error).split())}{_find_place(error, path)}"
+    except Exception as error:  # noqa: BLE001 - as above
+        return _explain(error, path)
     return ""
+
+
+def _explain(error: Exception, path: Path) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{_find_place(error, path)}"
 
 
 def _find_place(error: Exception, path: Path) -> str:

@@ -12,7 +12,7 @@ from reweightbench import __version__
 from reweightbench.benchmark import actions, runner
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.grid import Workers
+from reweightbench.benchmark.grid import Workers, choose_gpus
 from reweightbench.benchmark.registry import (
     ARCHITECTURES,
     DATASETS,
@@ -150,7 +150,7 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
     help="GiB of main memory that a cell may allocate; one that wants more ends as oom.",
 )
 @click.option("--gpus", help="GPUs to use, for example 0,1.")
-@click.option("--per-gpu", type=click.IntRange(1), default=1, help="Cells at a time on each of --gpus.")
+@click.option("--per-gpu", type=click.IntRange(1), help="Cells at a time on each of --gpus  [default: 1].")
 @click.option("--shard", help="Only part I of N parts of the grid: I/N; 'merge' brings them together.")
 @click.option("--dry-run", is_flag=True, help="Check the suite and count its cells.")
 @quiet_option
@@ -168,7 +168,7 @@ def run(
     timeout: float | None,
     memory_per_cell: float | None,
     gpus: str | None,
-    per_gpu: int,
+    per_gpu: int | None,
     shard: str | None,
     dry_run: bool,
     quiet: bool,
@@ -178,17 +178,18 @@ def run(
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = actions.with_weights(chosen, sources, weights)
     part = parse_shard(shard) if shard else Shard()
+    place = actions.resolve_device(device)
+    workers = _choose_workers(chosen, place, jobs, timeout, memory_per_cell, gpus, per_gpu)
     if dry_run:
-        for line in runner.dry_run(chosen, sources, actions.resolve_device(device), part):
+        for line in runner.dry_run(chosen, sources, place, part):
             click.echo(line)
         return
-    place = actions.resolve_device(device)
     failed = runner.run(
         chosen,
         ResultsFolder(results / chosen.name),
         sources,
         place,
-        workers=_choose_workers(chosen, place, jobs, timeout, memory_per_cell, gpus, per_gpu),
+        workers=workers,
         shard=part,
         retry_failed=retry_failed,
         quiet=quiet,
@@ -319,11 +320,9 @@ def verify(
     chosen, files = _select(suite, methods, seeds)
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     folder = results / chosen.name
-    count = _count_jobs(jobs, ResultsFolder(folder).manifest().device, chosen.numerics.threads)
-    is_good = True
-    for line, stands in actions.verify(chosen, folder, sources, size=sample, seed=sample_seed, jobs=count):
-        click.echo(line)
-        is_good = is_good and stands
+    place = actions.resolve_device(ResultsFolder(folder).manifest().device)
+    count = _count_jobs(jobs, place, chosen.numerics.threads)
+    is_good = actions.verify(chosen, folder, sources, size=sample, seed=sample_seed, jobs=count)
     sys.exit(0 if is_good else 1)
 
 
@@ -353,18 +352,18 @@ def _choose_workers(
     timeout: float | None,
     memory_gib: float | None,
     gpus: str | None,
-    per_gpu: int,
+    per_gpu: int | None,
 ) -> Workers:
-    names = tuple(name.strip() for name in gpus.split(",") if name.strip()) if gpus else ()
-    if names and device != "cuda":
-        raise UsageError(
-            f"--gpus {gpus} is of no use on the device {device}; leave it out or use --device cuda"
-        )
+    names = choose_gpus(gpus, device) if gpus is not None else ()
     if names and jobs:
         raise UsageError("--gpus says how many cells run at a time; leave --jobs out, or use --per-gpu")
+    if per_gpu is not None and not names:
+        raise UsageError(f"--per-gpu {per_gpu} is of use with --gpus only; name the GPUs, or use --jobs")
+    if memory_gib and not Path("/proc/self/status").exists():
+        raise UsageError("--memory-per-cell needs Linux; leave it out")
     threads = suite.numerics.threads
     return Workers(
-        jobs=len(names) * per_gpu if names else _count_jobs(jobs, device, threads),
+        jobs=len(names) * (per_gpu or 1) if names else _count_jobs(jobs, device, threads),
         threads=threads,
         timeout=timeout,
         memory=int(memory_gib * GIBIBYTE) if memory_gib else None,

@@ -5,25 +5,32 @@ raises itself. The shipped methods pass all of them; `reweightbench check` puts 
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reweightbench.benchmark.cell import Budget, Cell
-from reweightbench.benchmark.method import Family, Method, Step, divide_epochs
-from reweightbench.benchmark.problem import Need, Problem, UndeclaredNeedError
+from reweightbench.benchmark.method import Family, divide_epochs
+from reweightbench.benchmark.problem import Need, UndeclaredNeedError
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, IMBALANCES, METHODS, NOISES, Spec
+from reweightbench.benchmark.rehearsal import begin, count_epochs, first_weights, rehearse
 from reweightbench.benchmark.run import run_cell
 from reweightbench.benchmark.snapshot import Snapshot
-from reweightbench.benchmark.workbench import CLEAN_EXAMPLES, TRAINING_EXAMPLES, Workbench
+from reweightbench.benchmark.workbench import (
+    CLEAN_EXAMPLES,
+    STEP_SIZE,
+    TRAINING_EXAMPLES,
+    Workbench,
+    build_network,
+)
 
 Check = Callable[[str], None]
 CHECKS: list[Check] = []
-"""All checks, in the order in which a reader wants to know them."""
+"""All checks, in the order in which a reader wants to know them; the last one trains, and takes longest."""
 
-SIZE = 12
 POOLS = {
     "train": TRAINING_EXAMPLES,
     "clean": CLEAN_EXAMPLES,
@@ -38,10 +45,13 @@ class BrokenPromiseError(Exception):
 def list_forms(name: str) -> list[str]:
     """Labels of a method: the bare name, and every other choice of each option that is a choice."""
     cls, labels = METHODS.classes[name], [name]
-    for option, hint in get_type_hints(cls).items():
-        if get_origin(hint) is Literal:
-            others = set(get_args(hint)) - {getattr(METHODS.create(name), option)}
-            labels += [f"{name}({option}={choice})" for choice in sorted(others, key=str)]
+    hints, method = get_type_hints(cls), METHODS.create(name)
+    for option in (field.name for field in fields(cls) if field.init):
+        choices = {True, False} if hints[option] is bool else set()
+        if get_origin(hints[option]) is Literal:
+            choices = set(get_args(hints[option]))
+        others = choices - {getattr(method, option)}
+        labels += [f"{name}({option}={choice})" for choice in sorted(others, key=str)]
     return labels
 
 
@@ -51,41 +61,14 @@ def promise(check: Check) -> Check:
     return check
 
 
-def begin(label: str, workbench: Workbench, **settings: Any) -> tuple[Method, Problem]:
-    """A fresh method at the start of its first epoch, and its problem."""
-    method = METHODS.create(label)
-    problem = workbench.problem(method, **settings)
-    method.prepare(problem)
-    method.start_epoch(0)
-    return method, problem
-
-
-def rehearse(label: str, needs: frozenset[Need] | None = None) -> Iterator[tuple[Step, Tensor]]:
-    """A step of every epoch with its weights, all hooks called in the order of training."""
-    workbench = Workbench()
-    method, problem = begin(label, workbench, needs=needs)
-    for epoch in range(problem.epochs):
-        method.start_epoch(epoch)
-        method.sampling_weights(epoch)
-        batch = method.augment_batch(workbench.batch(torch.arange(SIZE)))
-        step = workbench.step(problem, batch, epoch)
-        yield step, method.example_weights(step)
-        method.adjust_logits(step.logits)
-        method.end_step(step)
-
-
-def first_weights(label: str, order: Tensor | None = None, generator_seed: int = 0) -> Tensor:
-    """The first weights of a fresh method, for the step's examples in `order`."""
-    workbench = Workbench()
-    method, problem = begin(label, workbench, generator_seed=generator_seed)
-    step = workbench.step(problem)
-    return method.example_weights(step if order is None else step.permute(order))
-
-
 @promise
 def describes_itself(label: str) -> None:
     """`paper`, `family`, `needs`, `version` and a docstring."""
     cls = type(METHODS.create(label))
+    _require(
+        "__dataclass_fields__" in vars(cls),
+        "the class is no dataclass, so its options are unknown; write @dataclass above it",
+    )
     _require(
         isinstance(getattr(cls, "paper", None), str) and bool(cls.paper.strip()),
         "paper is missing; name authors, year, title and equation",
@@ -139,9 +122,15 @@ def stages_divide_the_run_and_declare_the_clean_set(label: str) -> None:
 
 @promise
 def uses_only_what_it_declares(label: str) -> None:
-    """No hook asks the problem for what `needs` lacks."""
+    """No hook asks for what `needs` lacks, and the model is one network unless it says two."""
     for _ in rehearse(label):
         pass
+    method = METHODS.create(label)
+    size = _count_parameters(Workbench().problem(method).model) / _count_parameters(build_network())
+    _require(
+        size < 1.5 or "two_networks" in method.needs,
+        f"the model has {size:.1f} times the parameters of the suite's network; declare two_networks in needs",
+    )
 
 
 @promise
@@ -180,9 +169,9 @@ def losses_are_one_number_per_example_with_a_gradient(label: str) -> None:
     """Shape `(b,)`, differentiable in the parameters."""
     workbench = Workbench()
     method, problem = begin(label, workbench)
-    batch = method.augment_batch(workbench.batch(torch.arange(SIZE)))
+    batch = method.augment_batch(workbench.batch(torch.arange(STEP_SIZE)))
     losses = method.example_losses(problem.model(batch.inputs), batch)
-    _require_shape(losses, (SIZE,), "example_losses")
+    _require_shape(losses, (STEP_SIZE,), "example_losses")
     _require(losses.requires_grad, "example_losses has no gradient; do not detach the logits")
     gradients = torch.autograd.grad(losses.sum(), list(problem.model.parameters()), allow_unused=True)
     known = [gradient for gradient in gradients if gradient is not None]
@@ -196,7 +185,7 @@ def losses_stay_finite_at_equal_and_extreme_logits(label: str) -> None:
     for size in (0.0, 50.0):
         workbench = Workbench()
         method, problem = begin(label, workbench)
-        batch = workbench.batch(torch.arange(SIZE))
+        batch = workbench.batch(torch.arange(STEP_SIZE))
         shape = problem.model(batch.inputs).shape
         signs = torch.randint(2, shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
         logits = (size * signs).float().requires_grad_()
@@ -209,13 +198,18 @@ def losses_stay_finite_at_equal_and_extreme_logits(label: str) -> None:
 
 @promise
 def permuting_a_batch_permutes_its_losses(label: str) -> None:
-    """No example's loss depends on its place."""
+    """No example's loss depends on its place, or on how often it is asked for."""
     workbench, order = Workbench(), _order()
     found = []
-    for index in (torch.arange(SIZE), order):
+    for index in (torch.arange(STEP_SIZE), order):
         method, problem = begin(label, workbench)
         batch = workbench.batch(index)
         found.append(method.example_losses(problem.model.eval()(batch.inputs), batch).detach())
+        again = method.example_losses(problem.model(batch.inputs), batch)
+        _require(
+            torch.equal(found[-1], again.detach()),
+            "example_losses differs at a second call; change state in example_weights or end_step",
+        )
     _require(
         torch.allclose(found[1], found[0][order], rtol=1e-4, atol=1e-5),
         "example_losses depends on the order of the batch; use batch.index to know an example",
@@ -227,7 +221,7 @@ def weights_are_finite_not_negative_and_without_gradient(label: str) -> None:
     """Shape `(b,)`, in every epoch."""
     for step, weights in rehearse(label):
         place = f"example_weights in epoch {step.epoch}"
-        _require_shape(weights, (SIZE,), place)
+        _require_shape(weights, (STEP_SIZE,), place)
         _require(not weights.requires_grad, f"{place} carries a gradient; detach it")
         _require_weights(weights, place)
 
@@ -256,36 +250,36 @@ def equal_states_give_equal_weights(label: str) -> None:
 
 @promise
 def hooks_leave_the_run_as_it_is(label: str) -> None:
-    """Parameters, buffers, gradients, modes, random stream and step are the training loop's."""
-    workbench = Workbench()
-    method, problem = begin(label, workbench)
-    step = workbench.step(problem)
-    hooks: dict[str, Callable[[], object]] = {
-        "example_losses": lambda: method.example_losses(step.logits, step.batch),
-        "example_weights": lambda: method.example_weights(step),
-        "adjust_logits": lambda: method.adjust_logits(step.logits),
-        "end_step": lambda: method.end_step(step),
-    }
-    for name, call in hooks.items():
-        before = Snapshot(problem.model, step)
-        call()
+    """Parameters, buffers, gradients, modes, random stream and step are the training loop's, in every epoch."""
+
+    def watch(hook: str, before: Snapshot) -> None:
         changes = list(before.differences())
-        _require(not changes, f"{name} changes {', '.join(changes[:3])}")
+        _require(not changes, f"{hook} changes {', '.join(changes[:3])}")
+
+    for _ in rehearse(label, watch=watch):
+        pass
 
 
 @promise
 def evaluation_keeps_one_logit_per_class(label: str) -> None:
-    """`adjust_logits` returns finite `(b, c)`."""
+    """`adjust_logits` returns finite `(b, c)`, each example's for itself."""
     workbench = Workbench()
     method, problem = begin(label, workbench)
-    logits = method.adjust_logits(problem.model(workbench.batch(torch.arange(SIZE)).inputs))
-    _require_shape(logits, (SIZE, problem.classes), "adjust_logits")
+    with torch.no_grad():
+        given = problem.model(workbench.batch(torch.arange(STEP_SIZE)).inputs)
+        logits, part = method.adjust_logits(given), method.adjust_logits(given[:5])
+    _require_shape(logits, (STEP_SIZE, problem.classes), "adjust_logits")
     _require(_is_finite(logits), "adjust_logits is not finite")
+    _require(
+        torch.allclose(part, logits[:5], rtol=1e-4, atol=1e-5),
+        "adjust_logits of an example depends on the examples beside it, which at evaluation are test examples",
+    )
 
 
 @promise
 def a_short_training_ends_well_and_repeats_exactly(label: str) -> None:
-    """Five epochs on digits with noise and imbalance, twice: equal to the last bit, and better than guessing."""
+    """A few epochs on digits with noise and imbalance, twice: equal to the last bit, better than guessing."""
+    epochs, rate = count_epochs(METHODS.create(label), 5), 0.05
     cell = Cell(
         dataset=DATASETS.spec(DATASETS.create("digits")),
         variant="embedded",
@@ -294,7 +288,7 @@ def a_short_training_ends_well_and_repeats_exactly(label: str) -> None:
         clean_size=50,
         model=ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
         method=METHODS.spec(METHODS.create(label)),
-        budget=Budget(epochs=5, learning_rate=0.05),
+        budget=Budget(epochs=epochs, learning_rate=rate),
         seed=3,
     )
     first, second = run_cell(cell).result, run_cell(cell).result
@@ -306,16 +300,21 @@ def a_short_training_ends_well_and_repeats_exactly(label: str) -> None:
     # Ten classes, and a third of the targets wrong.
     _require(
         first.last.balanced_accuracy > 0.15,
-        f"balanced accuracy is {first.last.balanced_accuracy:.2f} after five epochs, no better than guessing",
+        f"balanced accuracy is {first.last.balanced_accuracy:.2f} after {epochs} epochs at a learning rate of {rate}, "
+        "no better than guessing",
     )
 
 
 def _order() -> Tensor:
-    return torch.randperm(SIZE, generator=torch.Generator().manual_seed(1))
+    return torch.randperm(STEP_SIZE, generator=torch.Generator().manual_seed(1))
 
 
 def _is_finite(values: Tensor) -> bool:
     return bool(values.isfinite().all())
+
+
+def _count_parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _require(is_kept: bool, message: str) -> None:

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import time
@@ -14,6 +13,7 @@ from itertools import islice
 from queue import Empty, Queue
 from typing import TypeVar
 
+import torch
 from pebble import ProcessExpired, ProcessPool
 
 from reweightbench.benchmark.cell import Cell
@@ -46,6 +46,24 @@ class Workers:
     def slots(self) -> list[str | None]:
         """The GPU of each process, None for the machine's own choice."""
         return [self.gpus[place % len(self.gpus)] if self.gpus else None for place in range(self.jobs)]
+
+
+def choose_gpus(text: str, device: str) -> tuple[str, ...]:
+    """The devices that a list of numbers such as `0,1` names, as CUDA_VISIBLE_DEVICES has them.
+
+    Raises UsageError where there is no such device.
+    """
+    if device != "cuda":
+        raise UsageError(
+            f"--gpus {text} is of no use on the device {device}; leave it out or use --device cuda"
+        )
+    inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    there = inherited.split(",") if inherited else [str(place) for place in range(torch.cuda.device_count())]
+    numbers = [part.strip() for part in text.split(",")]
+    for number in numbers:
+        if not (number.isdigit() and int(number) < len(there)):
+            raise UsageError(f"--gpus {text}: '{number}' is no GPU here; there are 0 to {len(there) - 1}")
+    return tuple(there[int(number)] for number in numbers)
 
 
 def run_cells(
@@ -110,14 +128,12 @@ class _Ended:
 
 def _attempt(cell: Cell, sources: Sources, gpu: str | None, memory: int | None) -> Outcome:
     """In the worker: the cell's outcome, also if it raises; only plain data travels back."""
-    if gpu is not None:
-        # CUDA reads it when it starts, which no process has done before its cell.
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    if memory is not None:
-        # What the libraries have reserved already is not the cell's.
-        limit = status_bytes("VmData") + memory
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     try:
+        if gpu is not None:
+            # CUDA reads it when it starts, which no process has done before its cell.
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        if memory is not None:
+            _limit_memory(memory)
         return run_outcome(cell, sources)
     except NonFiniteLossError as error:
         return _failure(cell, "nonfinite", str(error))
@@ -127,6 +143,18 @@ def _attempt(cell: Cell, sources: Sources, gpu: str | None, memory: int | None) 
         is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
         status: Status = "oom" if is_memory else "error"
         return _failure(cell, status, f"{type(error).__name__}: {error}")
+
+
+def _limit_memory(memory: int) -> None:
+    """Let this process allocate that many bytes beyond what its libraries have reserved already."""
+    # Windows has no such module, and the rest of the package can be used there.
+    import resource  # noqa: PLC0415
+
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = status_bytes("VmData") + memory
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+    )
 
 
 def _put(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.record import Record
+from reweightbench.benchmark.registry import METHODS
 from reweightbench.benchmark.results import ResultsFolder
 
 
@@ -29,21 +30,24 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
     target.claim(manifest)
     held = {key: _hold(target, record) for key, record in target.read(warn).items()}
     for folder in sources:
-        for key, record in folder.read(warn).items():
+        for key, record in folder.read(warn, move=False).items():
             found, known = _hold(folder, record), held.get(key)
             if known is None or (found.digest and not known.digest):
                 held[key] = found
             elif found.digest and found.digest != known.digest:
+                method = METHODS.label(record.cell.method)
                 raise UsageError(
-                    f"'{known.folder.path}' and '{folder.path}' hold different results of cell {key}; "
-                    "'reweightbench verify' tells which of them this machine reproduces"
+                    f"'{known.folder.path}' and '{folder.path}' hold different results of {method}, seed "
+                    f"{record.cell.seed} (records/{key}.json); remove the wrong one, 'reweightbench verify' with "
+                    "--methods and --seeds tells which it is"
                 )
     copied = {key: found.folder for key, found in held.items() if found.folder is not target}
     for key, folder in copied.items():
         target.take(folder, key)
     for folder in sources:
         for timing in folder.timings():
-            if target.timing(timing.hardware) is None:
+            known_timing = target.timing(timing.hardware)
+            if known_timing is None or not known_timing.is_complete:
                 target.write_timing(timing)
     return len(copied)
 

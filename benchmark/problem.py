@@ -118,18 +118,18 @@ class Problem:
 class Networks:
     """Makes the suite's network; a second one, with other initial weights, has to be declared.
 
-    `build` makes the network of a number, counted from 0.
+    `_build` makes the network of a number, counted from 0.
     """
 
-    build: Callable[[int], Classifier]
-    needs: frozenset[Need]
-    made: int = field(init=False, default=0)
+    _build: Callable[[int], Classifier]
+    _needs: frozenset[Need]
+    _made: int = field(init=False, default=0)
 
     def __call__(self) -> Classifier:
-        if self.made and "two_networks" not in self.needs:
+        if self._made and "two_networks" not in self._needs:
             raise UndeclaredNeedError("two_networks")
-        self.made += 1
-        return self.build(self.made - 1)
+        self._made += 1
+        return self._build(self._made - 1)
 
 
 def _told(need: Need, value: T | None) -> T:

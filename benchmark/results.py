@@ -77,9 +77,9 @@ class ResultsFolder:
                 f"'{self._manifest}' does not parse; remove it and run the suite again, records are kept"
             ) from None
 
-    def read(self, warn: Callable[[str], None]) -> dict[str, Record]:
-        """All records by key. A file that does not parse is moved aside and named through `warn`."""
-        return {record.key: record for record in self._parse(warn)}
+    def read(self, warn: Callable[[str], None], *, move: bool = True) -> dict[str, Record]:
+        """All records by key. A file that does not parse is named through `warn`, and moved aside if `move`."""
+        return {record.key: record for record in self._parse(warn, move)}
 
     def write(self, outcome: Outcome) -> None:
         """Write a record and its arrays, the record last; a failure never replaces a finished cell."""
@@ -138,7 +138,7 @@ class ResultsFolder:
             path for path in (self._records / f"{key}.json", self._records / f"{key}.npz") if path.exists()
         )
 
-    def _parse(self, warn: Callable[[str], None]) -> Iterator[Record]:
+    def _parse(self, warn: Callable[[str], None], move: bool) -> Iterator[Record]:
         for path in sorted(self._records.glob("*.json")):
             if not RECORD_NAME.fullmatch(path.name):
                 continue
@@ -148,7 +148,9 @@ class ResultsFolder:
             except ValidationError as error:
                 _check_schema(path)
                 problem = f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
-            if problem:
+            if problem and not move:
+                warn(f"record '{path}' is unreadable ({problem}) and left out")
+            elif problem:
                 aside = path.with_suffix(".json.unreadable")
                 path.replace(aside)
                 warn(

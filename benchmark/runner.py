@@ -108,10 +108,8 @@ def status(suite: Suite, path: Path, warn: Warn) -> Iterator[str]:
     yield f"{suite.name}: {len(planned)} cells, " + ", ".join(
         f"{count} {name}" for name, count in counts.items()
     )
-    if counts["missing"]:
-        left = Schedule([plan for plan in planned if plan.key not in records], planned, records).seconds_left(
-            1
-        )
+    left = Schedule([plan for plan in planned if plan.key not in records], planned, records).seconds_left(1)
+    if left > 0:
         yield f"  about {describe_seconds(left)} of one worker's time left"
     yield from _describe_failures(planned, records)
 

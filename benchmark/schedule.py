@@ -81,10 +81,12 @@ class Schedule:
 
     def seconds_left(self, jobs: int) -> float:
         """Seconds until all cells have ended, with that many workers; NaN while no cell's duration is known."""
-        waiting = [(float(len(plans)), group) for group, plans in self._waiting.items()]
+        waiting = [(len(plans), self._expect(group)) for group, plans in self._waiting.items()]
         # A running cell has half of its time before it, on average.
-        parts = waiting + [(0.5, self._groups[key]) for key in self._running]
-        return sum((count * self._expect(group) for count, group in parts), 0.0) / jobs
+        running = [0.5 * self._expect(self._groups[key]) for key in self._running]
+        total = sum(count * seconds for count, seconds in waiting) + sum(running)
+        # Workers wait for the longest cell at the end.
+        return max([total / jobs, *(seconds for _, seconds in waiting), *running])
 
     def _add(self, key: str, seconds: float) -> None:
         self._seconds.setdefault(self._groups[key], []).append(seconds)

@@ -3,7 +3,7 @@
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,7 @@ from reweightbench.benchmark.run import Outcome
 from reweightbench.benchmark.statistics import summarise
 from reweightbench.benchmark.suite import Planned
 
-Verdict = Literal["equal", "within", "differs", "failed"]
+Verdict = Literal["equal", "within", "differs", "unknown", "failed"]
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ def verify(
     records: Mapping[str, Record],
     sources: Sources,
     workers: Workers,
-) -> Iterator[Verified]:
-    """Run the sample and compare it with its records, in the order of the sample.
+    *,
+    tell: Callable[[Verified], None],
+) -> None:
+    """Run the sample and tell how each cell compares with its record, as soon as it has ended.
 
     Where the environment is the same, the whole result has to be: metrics, curves and the hash of the trained
     weights. Elsewhere balanced accuracy has to lie where another seed's would.
     """
-    outcomes: dict[str, Outcome] = {}
+    plans = {plan.key: plan for plan in sample}
 
-    def keep(outcome: Outcome, seconds: float) -> None:
-        outcomes[outcome.record.key] = outcome
+    def finish(outcome: Outcome, seconds: float) -> None:
+        plan = plans[outcome.record.key]
+        tell(Verified(plan, *compare(plan, outcome.record, planned, records)))
 
-    run_cells((plan.cell for plan in sample), sources, workers, keep)
-    for plan in sample:
-        verdict, reason = compare(plan, outcomes[plan.key].record, planned, records)
-        yield Verified(plan, verdict, reason)
+    run_cells((plan.cell for plan in sample), sources, workers, finish)
 
 
 def compare(
@@ -92,16 +92,17 @@ def compare(
     ]
     if not different:
         return "differs", f"{change}, in the same environment"
-    low, high = predict_interval(_scores_beside(plan, planned, records))
+    scores = _scores_beside(plan, planned, records)
+    if len(scores) < 2:
+        return "unknown", f"{change}; other {' and '.join(different)}, and a single seed gives no interval"
+    low, high = predict_interval(scores)
     place = f"{change}, another seed's lies in [{100 * low:.2f}, {100 * high:.2f}]"
     return ("within" if low <= new <= high else "differs"), f"{place}; other {' and '.join(different)}"
 
 
 def predict_interval(scores: Sequence[float]) -> tuple[float, float]:
-    """Where 95% of further values lie: mean ± t * s * sqrt(1 + 1/n); everywhere for fewer than two values."""
+    """Where 95% of further values lie: mean ± t * s * sqrt(1 + 1/n), of at least two scores."""
     summary = summarise(scores)
-    if summary.count < 2:
-        return -math.inf, math.inf
     width = (
         float(student.ppf(0.975, summary.count - 1)) * summary.deviation * math.sqrt(1 + 1 / summary.count)
     )

@@ -12,6 +12,8 @@ from reweightbench.benchmark.problem import Batch, Knowledge, Need, Networks, Pr
 CLASSES = 3
 TRAINING_EXAMPLES = 40
 CLEAN_EXAMPLES = 9
+STEP_SIZE = 12
+"""Examples in a step."""
 
 
 def build_network(dropout: float = 0.0) -> Classifier:
@@ -56,6 +58,7 @@ class Workbench:
         method: Method,
         needs: frozenset[Need] | None = None,
         generator_seed: int = 0,
+        epochs: int = 10,
         example_losses: Callable[[Tensor, Batch], Tensor] | None = None,
     ) -> Problem:
         """A fresh problem for the method, with a model in training mode."""
@@ -73,7 +76,7 @@ class Workbench:
         return Problem(
             size=TRAINING_EXAMPLES,
             classes=CLASSES,
-            epochs=10,
+            epochs=epochs,
             model=model.to(self._dtype).train(),
             generator=torch.Generator().manual_seed(generator_seed),
             needs=needs,
@@ -84,11 +87,11 @@ class Workbench:
         )
 
     def step(self, problem: Problem, batch: Batch | None = None, epoch: int = 0) -> Step:
-        """The step that the training loop would make of a batch, by default of the first 12 examples.
+        """The step that the training loop would make of a batch, by default of the first examples.
 
         The model's running statistics stay as they are.
         """
-        batch = batch or self.batch(torch.arange(12))
+        batch = batch or self.batch(torch.arange(STEP_SIZE))
         torch.manual_seed(self._seed)
         problem.random_state.note()
         buffers = {name: buffer.clone() for name, buffer in problem.model.named_buffers()}

@@ -170,7 +170,23 @@ def write() -> str:
         for claim in contradicted
     )
     pages = "\n".join(to_markdown(table, heading="##") for table in share_notes(tables))
-    return f"{INTRODUCTION}\n{pages}\n## Claims that these records contradict\n\n{paragraphs}\n"
+    return f"{INTRODUCTION}\n{describe_edges()}\n\n{pages}\n## Claims that these records contradict\n\n{paragraphs}\n"
+
+
+def describe_edges() -> str:
+    """Which methods have the lowest or the highest of the rates tried as their best one."""
+    suite, tried = load_suite(SUITE), load_suite(f"{SUITE}-tuning").budgets
+    lines = [
+        "Rates are not bracketed where the best one is the lowest or the highest tried; with more trials these "
+        "methods could do better:\n"
+    ]
+    for budget in suite.budgets:
+        rates = sorted(other.learning_rate for other in tried if other.name.startswith(f"{budget.name}-"))
+        best = {method: budget.for_method(method).learning_rate for method in suite.methods}
+        for kind, edge in (("lowest", rates[0]), ("highest", rates[-1])):
+            names = ", ".join(f"`{method}`" for method, rate in best.items() if rate == edge)
+            lines.append(f"- {budget.name}, {kind} ({edge:g}): {names}")
+    return "\n".join(lines)
 
 
 def measure_gains(claim: Claim, frame: pd.DataFrame, budgets: list[str]) -> dict[str, Summary]:

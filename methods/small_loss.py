@@ -14,8 +14,8 @@ from reweightbench.benchmark.problem import Need, Problem
 class SmallLoss(Method):
     """Of each batch the share R of smallest losses weighs 1 / R, the rest 0: mean 1.
 
-    R falls from 1 to 1 - noise rate over the first `ramp_epochs` epochs. This is `co_teaching` with one network
-    that chooses for itself.
+    R falls from 1 to 1 - noise rate over the first `ramp_epochs` epochs; a shorter budget ends before that.
+    This is `co_teaching` with one network that chooses for itself.
 
     Deviations: the authors' program gets there an epoch earlier, and rounds the number of examples down.
     """

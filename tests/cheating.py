@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from reweightbench.benchmark.method import Method, Stage, Step
 from reweightbench.benchmark.models import Classifier
@@ -203,3 +203,74 @@ class CannotRun(_Remembering):
 
     def example_weights(self, step: Step) -> Tensor:
         return self.weights_of(step)  # type: ignore[attr-defined]
+
+
+@dataclass
+class MovesBuffersLate(_Remembering):
+    """Uses the model in a weight hook after a warm-up only."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        if step.epoch > 2:
+            self._problem.model(step.batch.inputs)
+        return torch.ones_like(step.losses)
+
+
+@dataclass
+class TrainsInSecret(_Remembering):
+    """Takes steps of its own on the clean set."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"clean_set"})
+
+    def start_epoch(self, epoch: int) -> None:
+        batch = self._problem.clean_batch(9)
+        parameters = list(self._problem.model.parameters())
+        loss = F.cross_entropy(self._problem.model(batch.inputs), batch.targets)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                parameter.sub_(0.1 * gradient)
+
+
+@dataclass
+class LooksAtTheTestBatch(_Remembering):
+    """Makes the classes equally frequent among the examples that are evaluated together."""
+
+    def adjust_logits(self, logits: Tensor) -> Tensor:
+        return logits - logits.log_softmax(1).logsumexp(0)
+
+
+@dataclass
+class MovesInTheLoss(_Remembering):
+    """Keeps a running mean inside of the loss."""
+
+    def prepare(self, problem: Problem) -> None:
+        self.mean = 0.0
+
+    def example_losses(self, logits: Tensor, batch: Batch) -> Tensor:
+        losses = F.cross_entropy(logits, batch.targets, reduction="none")
+        self.mean = 0.9 * self.mean + 0.1 * float(losses.detach().mean())
+        return losses * (1 + self.mean)
+
+
+class Undecorated(_Remembering):
+    """Forgets to be a dataclass, so that its option is none."""
+
+    gamma: float = 2.0
+
+
+@dataclass
+class BuildsTwoNetworks(_Remembering):
+    """Gets at a second network without asking for it."""
+
+    def build_model(self, network: Callable[[], Classifier]) -> Classifier:
+        first = network()
+        return Classifier(first.body, nn.Sequential(first.head, nn.Linear(3, 300), nn.Linear(300, 3)))
+
+
+@dataclass
+class CannotBeMade(_Remembering):
+    """Fails with its own defaults."""
+
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.inverse = [1, 2][self.share]  # type: ignore[call-overload]

@@ -64,6 +64,28 @@ CAUGHT = {
         "not finite at logits of size 50",
     ),
     "samples_the_wrong_pool": ("sampling weights cover the pool", r"has shape \(1,\), not \(40,\)"),
+    "moves_buffers_late": (
+        "hooks leave the run as it is",
+        "example_weights changes the model's buffer body.1.running_mean",
+    ),
+    "trains_in_secret": (
+        "hooks leave the run as it is",
+        "start_epoch changes the model's parameter body.0.weight",
+    ),
+    "looks_at_the_test_batch": (
+        "evaluation keeps one logit per class",
+        "depends on the examples beside it, which at evaluation are test examples",
+    ),
+    "moves_in_the_loss": (
+        "permuting a batch permutes its losses",
+        "differs at a second call; change state in example_weights or end_step",
+    ),
+    "undecorated": ("describes itself", "no dataclass, so its options are unknown; write @dataclass"),
+    "builds_two_networks": (
+        "uses only what it declares",
+        r"has \d\.\d times the parameters of the suite's network; declare two_networks",
+    ),
+    "cannot_be_made": ("can be made from its name", "TypeError: .*in __post_init__"),
     "cannot_run": (
         "uses only what it declares",
         r"AttributeError: .*weights_of.*\(cheating.py, line \d+, in example_weights\)",
@@ -112,8 +134,9 @@ def test_a_reason_is_said_once(cheats: Mapping[str, list[str]]) -> None:
 def test_promises_are_counted(cheats: Mapping[str, list[str]]) -> None:
     for lines in cheats.values():
         kept = sum(line.startswith("ok") for line in lines)
-        assert len(lines) == len(CHECKS) + 1
-        assert lines[-1] == f"{kept} of {len(CHECKS)} promises kept"
+        assert lines[-1] == f"{kept} of {len(lines) - 1} promises kept"
+        # What cannot be made cannot be checked.
+        assert len(lines) in {len(CHECKS) + 1, 2}
 
 
 def test_a_method_that_keeps_all_promises_passes() -> None:

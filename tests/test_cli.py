@@ -80,6 +80,8 @@ def test_list_shows_every_kind(kind: str) -> None:
         (("run", "mini.toml", "--shard", "3/2"), ("shard '3/2'", "for example 2/5")),
         (("run", "mini.toml", "--shard", "half"), ("shard 'half'",)),
         (("run", "mini.toml", "--gpus", "0,1", "--device", "cpu"), ("--gpus 0,1", "--device cuda")),
+        (("run", "mini.toml", "--per-gpu", "4"), ("--per-gpu 4", "--gpus")),
+        (("run", "mini.toml", "--dry-run", "--per-gpu", "4"), ("--per-gpu 4", "--gpus")),
         (("merge", "none", "target"), ("no results in 'none'",)),
         (("prepare", "cifar100"), ("unknown dataset 'cifar100'", "did you mean 'cifar10'")),
         (("prepare", "ham10000"), ("HAM10000_metadata.csv", "CC BY-NC 4.0")),

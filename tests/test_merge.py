@@ -99,7 +99,9 @@ def test_two_results_of_one_cell_are_refused_before_anything_is_copied(grid: Gri
     first, second, *_ = grid.records.values()
     other = first.model_copy(update={"result": first.result.model_copy(update={"weights_sha256": "1" * 64})})
     one, two, target = write("one", [first]), write("two", [second, other]), write("target", [])
-    with pytest.raises(UsageError, match=rf"one' and '.*two' hold different results of cell {first.key}"):
+    with pytest.raises(
+        UsageError, match=rf"one' and '.*two' hold different results of sgd, seed 0 .*{first.key}"
+    ):
         merge([one, two], target, print)
     assert target.read(print) == {}
 

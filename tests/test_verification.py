@@ -82,7 +82,15 @@ def test_the_interval_is_that_of_a_further_value() -> None:
     low, high = predict_interval(values.tolist())
     width = stats.t(4).ppf(0.975) * values.std(ddof=1) * math.sqrt(1 + 1 / 5)
     assert (low, high) == pytest.approx((values.mean() - width, values.mean() + width))
-    assert predict_interval([0.5]) == (-math.inf, math.inf)
+
+
+def test_a_single_seed_elsewhere_says_nothing() -> None:
+    grid = build_grid(seeds=(0,))
+    plan = grid.planned[0]
+    again = change(grid.records[plan.key], score=0.5, torch="another")
+    verdict, reason = compare(plan, again, grid.planned, grid.records)
+    assert verdict == "unknown"
+    assert "a single seed gives no interval" in reason
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
