@@ -1,10 +1,8 @@
 """The command line: every user mistake is one line, and the exit code is 0 only if all is well."""
 
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -12,7 +10,19 @@ from reweightbench import __version__
 from reweightbench.benchmark import actions, runner
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.grid import Workers, choose_gpus
+from reweightbench.benchmark.options import (
+    choose_workers,
+    count_jobs,
+    data_options,
+    device_option,
+    methods_option,
+    quiet_option,
+    results_option,
+    select_suite,
+    selection_options,
+    weights_option,
+    worker_options,
+)
 from reweightbench.benchmark.registry import (
     ARCHITECTURES,
     DATASETS,
@@ -20,15 +30,10 @@ from reweightbench.benchmark.registry import (
     METHODS,
     NOISES,
     Registry,
-    split_labels,
 )
 from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.suite import Shard, Suite, load_suite, parse_seeds, parse_shard, select
+from reweightbench.benchmark.suite import Shard, parse_shard
 from reweightbench.benchmark.timing import FEWEST_ROUNDS
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-GIBIBYTE = 2**30
 
 KINDS = ("methods", "datasets", "imbalances", "noises", "models", "suites")
 
@@ -58,47 +63,6 @@ class Commands(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Benchmark of example reweighting under label noise and class imbalance."""
-
-
-def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator."""
-
-    def decorate(function: F) -> F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-data_options = options(
-    click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path),
-        default=Path("data"),
-        envvar="REWEIGHTBENCH_DATA",
-        show_envvar=True,
-        help="Where downloaded datasets lie.",
-    ),
-    click.option(
-        "--allow-subset", is_flag=True, help="Accept an incomplete dataset; its results are marked."
-    ),
-)
-results_option = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of results folders."
-)
-device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-weights_option = click.option(
-    "--weights", help="Pretrained weights: a file, or 'none' to train from scratch."
-)
-quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
-methods_option = click.option(
-    "--methods", help="Only these: labels, or paths of your own Python files, comma-separated."
-)
-selection_options = options(
-    methods_option,
-    click.option("--seeds", help="Only these, for example 0-4 or 0,2,7."),
-)
 
 
 @main.command("list")
@@ -133,24 +97,10 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 @results_option
 @data_options
 @selection_options
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Cells at a time  [default: cores / threads of a cell; 1 on a GPU].",
-)
+@worker_options
 @device_option
 @weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
-@click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a cell is given up."
-)
-@click.option(
-    "--memory-per-cell",
-    type=click.FloatRange(0, min_open=True),
-    help="GiB of main memory that a cell may allocate; one that wants more ends as oom.",
-)
-@click.option("--gpus", help="GPUs to use, for example 0,1.")
-@click.option("--per-gpu", type=click.IntRange(1), help="Cells at a time on each of --gpus  [default: 1].")
 @click.option("--shard", help="Only part I of N parts of the grid: I/N; 'merge' brings them together.")
 @click.option("--dry-run", is_flag=True, help="Check the suite and count its cells.")
 @quiet_option
@@ -174,12 +124,20 @@ def run(
     quiet: bool,
 ) -> None:
     """Run the cells of SUITE (a name or a TOML file) that have no record yet."""
-    chosen, files = _select(suite, methods, seeds)
+    chosen, files = select_suite(suite, methods, seeds)
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = actions.with_weights(chosen, sources, weights)
     part = parse_shard(shard) if shard else Shard()
     place = actions.resolve_device(device)
-    workers = _choose_workers(chosen, place, jobs, timeout, memory_per_cell, gpus, per_gpu)
+    workers = choose_workers(
+        chosen,
+        place,
+        jobs=jobs,
+        timeout=timeout,
+        memory_gib=memory_per_cell,
+        gpus=gpus,
+        per_gpu=per_gpu,
+    )
     if dry_run:
         for line in runner.dry_run(chosen, sources, place, part):
             click.echo(line)
@@ -204,7 +162,7 @@ def run(
 @selection_options
 def status(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
     """Done, failed and missing cells of SUITE."""
-    chosen, _ = _select(suite, methods, seeds)
+    chosen, _ = select_suite(suite, methods, seeds)
     for line in runner.status(chosen, results / chosen.name, actions.warn):
         click.echo(line)
 
@@ -243,7 +201,7 @@ def measure_time(
     quiet: bool,
 ) -> None:
     """Measure the training time of SUITE's methods against sgd's, on an otherwise idle machine."""
-    chosen, files = _select(suite, methods, None)
+    chosen, files = select_suite(suite, methods, None)
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = actions.with_weights(chosen, sources, weights)
     text, is_noisy = actions.measure_time(
@@ -277,7 +235,7 @@ def report(
     allow_mixed: bool,
 ) -> None:
     """Tables (Markdown, CSV, LaTeX) and plots of SUITE."""
-    chosen, _ = _select(suite, methods, seeds)
+    chosen, _ = select_suite(suite, methods, seeds)
     click.echo(actions.report(chosen, results / chosen.name, allow_partial, allow_mixed))
 
 
@@ -288,7 +246,7 @@ def report(
 @click.option("--into", type=click.Path(path_type=Path), default=Path("results"), help="Where to publish.")
 def publish(suite: str, results: Path, methods: str | None, seeds: str | None, into: Path) -> None:
     """Copy complete records of SUITE and their report, ready to commit."""
-    chosen, _ = _select(suite, methods, seeds)
+    chosen, _ = select_suite(suite, methods, seeds)
     click.echo(actions.publish(chosen, results / chosen.name, into / chosen.name))
 
 
@@ -317,11 +275,11 @@ def verify(
     jobs: int | None,
 ) -> None:
     """Run a sample of SUITE's recorded cells again and compare: bit by bit in the same environment."""
-    chosen, files = _select(suite, methods, seeds)
+    chosen, files = select_suite(suite, methods, seeds)
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     folder = results / chosen.name
     place = actions.resolve_device(ResultsFolder(folder).manifest().device)
-    count = _count_jobs(jobs, place, chosen.numerics.threads)
+    count = count_jobs(jobs, place, chosen.numerics.threads)
     is_good = actions.verify(chosen, folder, sources, size=sample, seed=sample_seed, jobs=count)
     sys.exit(0 if is_good else 1)
 
@@ -343,54 +301,3 @@ def check_method_file(file: Path) -> None:
         click.echo(line)
         is_good = is_good and is_kept
     sys.exit(0 if is_good else 1)
-
-
-def _choose_workers(
-    suite: Suite,
-    device: str,
-    jobs: int | None,
-    timeout: float | None,
-    memory_gib: float | None,
-    gpus: str | None,
-    per_gpu: int | None,
-) -> Workers:
-    names = choose_gpus(gpus, device) if gpus is not None else ()
-    if names and jobs:
-        raise UsageError("--gpus says how many cells run at a time; leave --jobs out, or use --per-gpu")
-    if per_gpu is not None and not names:
-        raise UsageError(f"--per-gpu {per_gpu} is of use with --gpus only; name the GPUs, or use --jobs")
-    if memory_gib and not Path("/proc/self/status").exists():
-        raise UsageError("--memory-per-cell needs Linux; leave it out")
-    threads = suite.numerics.threads
-    return Workers(
-        jobs=len(names) * (per_gpu or 1) if names else _count_jobs(jobs, device, threads),
-        threads=threads,
-        timeout=timeout,
-        memory=int(memory_gib * GIBIBYTE) if memory_gib else None,
-        gpus=names,
-    )
-
-
-def _count_jobs(wanted: int | None, device: str, threads: int) -> int:
-    """Cells at a time: those that fit the cores, or one on a GPU, which does not grow with the cores."""
-    most = max(1, (os.cpu_count() or 1) // threads)
-    if wanted is None:
-        return most if device == "cpu" else 1
-    if device == "cpu" and wanted > most:
-        click.echo(f"warning: --jobs {wanted} is more than the cores can take; running {most}", err=True)
-        return most
-    return wanted
-
-
-def _select(name: str, methods: str | None, seeds: str | None) -> tuple[Suite, tuple[Path, ...]]:
-    """The suite with the chosen methods and seeds, and the files of the user's own methods."""
-    labels: list[str] = []
-    files: list[Path] = []
-    for part in split_labels(methods or ""):
-        if part.endswith(".py"):
-            files.append(Path(part).resolve())
-            labels += METHODS.add_file(files[-1])
-        else:
-            labels.append(METHODS.canonical(part))
-    suite = load_suite(name)
-    return select(suite, labels, parse_seeds(seeds) if seeds else None), tuple(files)
