@@ -34,7 +34,7 @@ def draw_recall(findings: Findings, budget: str, clean_size: int) -> Figure:
         raise NothingToDraw("no finished cell")
     methods = _in_order(findings.methods, {cell.planned.method for cell in cells})
     names = class_names(cells[0])
-    labels = [show_label(method, 26) for method in methods]
+    labels = [show_label(method, 30) for method in methods]
     row_height = max(0.24, 0.05 + 0.14 * max(label.count("\n") + 1 for label in labels))
     figure, panels = make_panels(corruptions, 3, 3.7, 0.5 + row_height * len(methods))
     axes_list = [axes for row in panels for axes in row]
@@ -52,7 +52,7 @@ def draw_recall(findings: Findings, budget: str, clean_size: int) -> Figure:
         _name_ticks(axes, names, [])
     for row_panels in panels:
         row_panels[0].set_yticks(
-            range(len(methods)), [show_label(name, 26) for name in methods], fontsize=SMALL
+            range(len(methods)), [show_label(name, 30) for name in methods], fontsize=SMALL
         )
     for axes in set(axes_list) - set(lowest(panels)):
         axes.set_xticklabels([])

@@ -10,8 +10,8 @@ from reweightbench.benchmark.architectures import Resnet20, SmallCnn
 from reweightbench.benchmark.cell import Budget
 from reweightbench.benchmark.dataset import AugmentationName, Sources
 from reweightbench.benchmark.method import Method, Stage
-from reweightbench.benchmark.models import Architecture, build_classifier
-from reweightbench.benchmark.problem import Batch, Knowledge, Problem
+from reweightbench.benchmark.models import Architecture, Classifier, build_classifier
+from reweightbench.benchmark.problem import Batch, Knowledge, Networks, Problem
 from reweightbench.benchmark.statistics import Median, bootstrap_median
 from reweightbench.benchmark.stopwatch import measure_rounds
 from reweightbench.benchmark.training import Examples, Inputs, Training
@@ -93,9 +93,12 @@ def build_training(
 ) -> Training:
     """A training run of the method on random images in batches of 100."""
     architecture, channels, size, augmentation = NETWORKS[network]
-    model = build_classifier(
-        architecture, channels=channels, classes=CLASSES, body_seed=1, head_seed=2, sources=Sources()
-    ).to(memory_format=memory_format)
+
+    def build(number: int) -> Classifier:
+        seeds = {"body_seed": 1 + 10 * number, "head_seed": 2 + 10 * number}
+        return build_classifier(architecture, channels=channels, classes=CLASSES, sources=Sources(), **seeds)
+
+    model = method.build_model(Networks(build, method.needs)).to(memory_format=memory_format)
     stream = torch.Generator().manual_seed(3)
     total = EXAMPLES + CLEAN_EXAMPLES
     examples = Examples(
@@ -113,11 +116,11 @@ def build_training(
     problem = Problem(
         size=EXAMPLES,
         classes=CLASSES,
-        epochs=1,
+        epochs=10,
         model=model,
         generator=torch.Generator(),
         needs=method.needs,
-        knowledge=Knowledge(draw_clean=draw_clean),
+        knowledge=Knowledge(examples.targets[:EXAMPLES], noise_rate=0.2, draw_clean=draw_clean),
         example_losses=method.example_losses,
     )
     method.prepare(problem)

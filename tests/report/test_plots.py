@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from made_up import ALL_METHODS
 from reweightbench.benchmark.findings import Findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.panels import NothingToDraw, add_title, make_styles, show_label
@@ -132,7 +133,7 @@ def test_long_names_are_legible(make_grid: MakeGrid, kind: str) -> None:
         "_mine",
         "a_long_method_name(temperature=0.25, warm_up_epochs=12, favour=easy)",
         "price_in_$(a=1)",
-        *METHODS.classes,
+        *ALL_METHODS,
     )
     corruptions = (
         Corruption(),
