@@ -98,7 +98,8 @@ INTRODUCTION = f"""# Every method on the digits
 
 All methods of this package on scikit-learn's handwritten digits (suite `{SUITE}`): a small convolutional network,
 about a thousand training examples or fewer, five seeds. The learning rate of every method is the best of seven on
-validation, for each budget, on other seeds (suite `{SUITE}-tuning`), one rate for all settings. Two budgets stand side by side: `long` gives plain
+validation, for each budget, on other seeds (suite `{SUITE}-tuning`): one rate for all settings, so that one that keeps
+wrong targets from being memorised can be too small for a long tail. Two budgets stand side by side: `long` gives plain
 training the time to memorise wrong targets, `short` does not.
 
 Small images and a small network make a fast test, not the last word: margins and features that pay on long training
@@ -200,7 +201,7 @@ def describe_edges() -> str:
         best = {method: budget.for_method(method).learning_rate for method in suite.methods}
         for kind, edge in (("lowest", rates[0]), ("highest", rates[-1])):
             names = ", ".join(f"`{method}`" for method, rate in best.items() if rate == edge)
-            lines.append(f"- {budget.name}, {kind} ({edge:g}): {names}")
+            lines.append(f"- {budget.name}, {kind} ({edge:g}): {names or 'none'}")
     return "\n".join(lines)
 
 
