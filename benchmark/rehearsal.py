@@ -41,10 +41,11 @@ def rehearse(
     step = None
 
     def call(hook: Callable[..., T], *arguments: object) -> T:
+        if watch is None:
+            return hook(*arguments)
         before = Snapshot(problem.model, step)
         answer = hook(*arguments)
-        if watch is not None:
-            watch(hook.__name__, before)
+        watch(hook.__name__, before)
         return answer
 
     call(method.prepare, problem)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as student
-
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.findings import ENVIRONMENT_FIELDS
@@ -103,9 +101,8 @@ def compare(
 def predict_interval(scores: Sequence[float]) -> tuple[float, float]:
     """Where 95% of further values lie: mean ± t * s * sqrt(1 + 1/n), of at least two scores."""
     summary = summarise(scores)
-    width = (
-        float(student.ppf(0.975, summary.count - 1)) * summary.deviation * math.sqrt(1 + 1 / summary.count)
-    )
+    # The interval of the mean is t * s / sqrt(n).
+    width = summary.interval * math.sqrt(summary.count + 1)
     return summary.mean - width, summary.mean + width
 
 

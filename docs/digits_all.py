@@ -13,8 +13,9 @@ from reweightbench.benchmark.findings import Findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.leaderboard import make_leaderboard
 from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.runner import read_recorded
 from reweightbench.benchmark.statistics import Summary, summarise
-from reweightbench.benchmark.suite import load_suite, plan_cells
+from reweightbench.benchmark.suite import load_suite
 from reweightbench.benchmark.table import Entry, Table, share_notes, to_markdown
 from reweightbench.benchmark.tables import make_pivot
 
@@ -167,9 +168,7 @@ CONTRADICTIONS = {
 def write() -> str:
     """The page; raises KeyError where a contradicted claim is not discussed."""
     folder, suite = ResultsFolder(DOCS.parent / "results" / SUITE), load_suite(SUITE)
-    manifest = folder.manifest()
-    planned = plan_cells(suite, manifest.variant, manifest.device)
-    findings = Findings(suite, planned, folder.read(print), folder.timings())
+    findings = Findings(suite, *read_recorded(suite, folder.path, print), folder.timings())
     frame = make_frame(findings)
     tables = [make_leaderboard(findings, frame, budget, CLEAN_SIZE) for budget in findings.budgets]
     tables += [

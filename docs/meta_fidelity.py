@@ -28,6 +28,7 @@ from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.problem import Batch, Knowledge, Problem
 from reweightbench.benchmark.registry import DATASETS, METHODS
 from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.runner import read_recorded
 from reweightbench.benchmark.statistics import summarise
 from reweightbench.benchmark.suite import load_suite, plan_cells
 from reweightbench.benchmark.table import ABSENT, Entry, Table, to_markdown
@@ -190,10 +191,8 @@ def _accuracy_tables() -> list[Table]:
 
 def _read(name: str) -> pd.DataFrame:
     """The published records of a suite, a row each."""
-    folder = ResultsFolder(RESULTS / name)
-    manifest, suite = folder.manifest(), load_suite(name)
-    planned = plan_cells(suite, manifest.variant, manifest.device)
-    return make_frame(Findings(suite, planned, folder.read(print)))
+    suite = load_suite(name)
+    return make_frame(Findings(suite, *read_recorded(suite, RESULTS / name, print)))
 
 
 def _pivot(
