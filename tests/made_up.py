@@ -1,17 +1,24 @@
-"""A made-up grid, records of plausible numbers without any training; and a small cell to train."""
+"""A made-up grid, records of plausible numbers without any training; a small cell; made-up class counts."""
 
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from reweightbench.benchmark.cell import Budget, Cell
+from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.problem import Knowledge
 from reweightbench.benchmark.record import Cost, Curves, Environment, Metrics, Realised, Record, Result
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Spec
 from reweightbench.benchmark.suite import Corruption, NamedBudget, Planned, Suite
+from reweightbench.benchmark.workbench import Workbench
+
+M = TypeVar("M", bound=Method)
 
 CLASSES = 10
 TEST_PER_CLASS = 40
@@ -95,6 +102,19 @@ def digits_cell(label: str, *, epochs: int, clean_size: int, **fields: object) -
         "seed": 0,
     }
     return Cell.model_validate(values | fields)
+
+
+def prepare_with_counts(method: M, counts: Sequence[int]) -> M:
+    """The method, prepared for a problem with that many training examples of each class."""
+    targets = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    problem = replace(
+        Workbench().problem(method),
+        size=len(targets),
+        classes=len(counts),
+        knowledge=Knowledge(targets=targets),
+    )
+    method.prepare(problem)
+    return method
 
 
 def build_grid(

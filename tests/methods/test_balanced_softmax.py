@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 
+from made_up import prepare_with_counts
 from reweightbench.benchmark.method import Method
-from reweightbench.benchmark.problem import Batch, Knowledge
-from reweightbench.benchmark.workbench import Workbench
+from reweightbench.benchmark.problem import Batch
 from reweightbench.methods.balanced_softmax import BalancedSoftmax
 from reweightbench.methods.logit_adjustment import LogitAdjustment
 
@@ -23,11 +22,7 @@ logit_rows = st.lists(st.lists(st.floats(-20, 20, width=32), min_size=3, max_siz
 
 
 def prepared(counts: list[int], method: Method | None = None) -> Method:
-    method = method or BalancedSoftmax()
-    targets = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
-    problem = Workbench().problem(method)
-    method.prepare(replace(problem, size=len(targets), knowledge=Knowledge(targets=targets)))
-    return method
+    return prepare_with_counts(method or BalancedSoftmax(), counts)
 
 
 def make_batch(size: int) -> Batch:

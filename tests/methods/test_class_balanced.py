@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from reweightbench.benchmark.problem import Batch, Knowledge
-from reweightbench.benchmark.workbench import Workbench
+from made_up import prepare_with_counts
+from reweightbench.benchmark.problem import Batch
 from reweightbench.methods.class_balanced import ClassBalanced, effective_weights
 from reweightbench.methods.focal import Focal
 
@@ -25,11 +25,7 @@ logit_rows = st.lists(st.lists(st.floats(-20, 20, width=32), min_size=3, max_siz
 
 
 def prepared(counts: list[int], **options: Any) -> ClassBalanced:
-    method = ClassBalanced(**options)
-    targets = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
-    problem = Workbench().problem(method)
-    method.prepare(replace(problem, size=len(targets), knowledge=Knowledge(targets=targets)))
-    return method
+    return prepare_with_counts(ClassBalanced(**options), counts)
 
 
 def make_batch(targets: list[int]) -> Batch:

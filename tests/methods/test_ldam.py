@@ -1,7 +1,6 @@
 """The label-distribution-aware margin loss: known values, a loop over examples, the cosine head, deferral."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,8 +10,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from reweightbench.benchmark.problem import Batch, Knowledge
-from reweightbench.benchmark.workbench import Workbench
+from made_up import prepare_with_counts
+from reweightbench.benchmark.problem import Batch
 from reweightbench.methods.ldam import CosineHead, Ldam
 from reweightbench.methods.sgd import Sgd
 
@@ -29,16 +28,7 @@ cosine_rows = st.lists(st.lists(st.floats(-1, 1, width=32), min_size=3, max_size
 
 
 def prepared(counts: list[int], **options: Any) -> Ldam:
-    method = Ldam(**options)
-    targets = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    problem = replace(
-        Workbench().problem(method),
-        size=len(targets),
-        classes=len(counts),
-        knowledge=Knowledge(targets=targets),
-    )
-    method.prepare(problem)
-    return method
+    return prepare_with_counts(Ldam(**options), counts)
 
 
 def make_batch(size: int, classes: int = 3) -> Batch:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 
-from reweightbench.benchmark.problem import Batch, Knowledge
-from reweightbench.benchmark.workbench import Workbench
+from made_up import prepare_with_counts
+from reweightbench.benchmark.problem import Batch
 from reweightbench.methods.logit_adjustment import LogitAdjustment
 
 GOLDEN = {
@@ -27,11 +26,7 @@ logit_rows = st.lists(st.lists(st.floats(-20, 20, width=32), min_size=3, max_siz
 
 
 def prepared(counts: list[int], **options: Any) -> LogitAdjustment:
-    method = LogitAdjustment(**options)
-    targets = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
-    problem = Workbench().problem(method)
-    method.prepare(replace(problem, size=len(targets), knowledge=Knowledge(targets=targets)))
-    return method
+    return prepare_with_counts(LogitAdjustment(**options), counts)
 
 
 def make_batch(size: int) -> Batch:
