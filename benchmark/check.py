@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reweightbench.benchmark.contract import CHECKS, BrokenPromiseError, Check, list_forms
+from reweightbench.benchmark.contract import CHECKS, Check, list_forms
+from reweightbench.benchmark.promise import BrokenPromiseError
 from reweightbench.benchmark.registry import METHODS
 
 

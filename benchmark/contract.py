@@ -12,13 +12,22 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from reweightbench.benchmark.cell import Budget, Cell
 from reweightbench.benchmark.method import Family, divide_epochs
 from reweightbench.benchmark.problem import Need, UndeclaredNeedError
-from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, IMBALANCES, METHODS, NOISES, Spec
-from reweightbench.benchmark.rehearsal import begin, count_epochs, first_weights, rehearse
-from reweightbench.benchmark.run import run_cell
+from reweightbench.benchmark.promise import (
+    BrokenPromiseError,
+    is_finite,
+    require,
+    require_shape,
+    require_weights,
+)
+from reweightbench.benchmark.registry import METHODS, Spec
+from reweightbench.benchmark.rehearsal import begin, first_weights, rehearse
 from reweightbench.benchmark.snapshot import Snapshot
+from reweightbench.benchmark.trial import (
+    a_short_training_ends_well_and_repeats_exactly,
+    a_training_goes_on_from_a_checkpoint,
+)
 from reweightbench.benchmark.workbench import (
     CLEAN_EXAMPLES,
     STEP_SIZE,
@@ -29,17 +38,13 @@ from reweightbench.benchmark.workbench import (
 
 Check = Callable[[str], None]
 CHECKS: list[Check] = []
-"""All checks, in the order in which a reader wants to know them; the last one trains, and takes longest."""
+"""All checks, in the order in which a reader wants to know them; the last ones train, and take longest."""
 
 POOLS = {
     "train": TRAINING_EXAMPLES,
     "clean": CLEAN_EXAMPLES,
     "train+clean": TRAINING_EXAMPLES + CLEAN_EXAMPLES,
 }
-
-
-class BrokenPromiseError(Exception):
-    """A method does not keep a promise of the contract; the message says which one and what to do."""
 
 
 def list_forms(name: str) -> list[str]:
@@ -65,25 +70,25 @@ def promise(check: Check) -> Check:
 def describes_itself(label: str) -> None:
     """`paper`, `family`, `needs`, `version` and a docstring."""
     cls = type(METHODS.create(label))
-    _require(
+    require(
         "__dataclass_fields__" in vars(cls),
         "the class is no dataclass, so its options are unknown; write @dataclass above it",
     )
-    _require(
+    require(
         isinstance(getattr(cls, "paper", None), str) and bool(cls.paper.strip()),
         "paper is missing; name authors, year, title and equation",
     )
-    _require(cls.family in get_args(Family), f"family is {cls.family!r}; it is one of {get_args(Family)}")
-    _require(
+    require(cls.family in get_args(Family), f"family is {cls.family!r}; it is one of {get_args(Family)}")
+    require(
         isinstance(cls.needs, frozenset) and cls.needs <= set(get_args(Need)),
         f"needs is {cls.needs!r}; it is a frozenset out of {', '.join(get_args(Need))}",
     )
-    _require(
+    require(
         isinstance(cls.version, int) and cls.version >= 1, f"version is {cls.version!r}; it counts from 1"
     )
     # A dataclass without a docstring is given its signature as one.
     text = vars(cls).get("__doc__") or ""
-    _require(
+    require(
         bool(text) and not text.startswith(f"{cls.__name__}("),
         "the class has no docstring; its first line is the idea",
     )
@@ -98,7 +103,7 @@ def is_named_by_its_label(label: str) -> None:
         METHODS.create(METHODS.label(spec)),
         METHODS.restore(Spec.model_validate_json(spec.model_dump_json())),
     )
-    _require(
+    require(
         all(other == method for other in same),
         "a method made again from its label is another one; state is field(init=False, compare=False)",
     )
@@ -110,11 +115,11 @@ def stages_divide_the_run_and_declare_the_clean_set(label: str) -> None:
     method = METHODS.create(label)
     stages = method.stages()
     total = sum(stage.share for stage in stages)
-    _require(math.isclose(total, 1), f"the shares of the stages sum to {total:g}; let them sum to 1")
+    require(math.isclose(total, 1), f"the shares of the stages sum to {total:g}; let them sum to 1")
     for stage in stages:
-        _require(stage.share > 0, f"a stage has share {stage.share:g}; shares are positive")
-        _require(stage.pool in POOLS, f"a stage has pool {stage.pool!r}; pools are {', '.join(POOLS)}")
-        _require(
+        require(stage.share > 0, f"a stage has share {stage.share:g}; shares are positive")
+        require(stage.pool in POOLS, f"a stage has pool {stage.pool!r}; pools are {', '.join(POOLS)}")
+        require(
             "clean" not in stage.pool or "clean_set" in method.needs,
             "a stage trains on the clean set; declare it: needs = frozenset({'clean_set'})",
         )
@@ -127,7 +132,7 @@ def uses_only_what_it_declares(label: str) -> None:
         pass
     method = METHODS.create(label)
     size = _count_parameters(Workbench().problem(method).model) / _count_parameters(build_network())
-    _require(
+    require(
         size < 1.5 or "two_networks" in method.needs,
         f"the model has {size:.1f} times the parameters of the suite's network; declare two_networks in needs",
     )
@@ -158,9 +163,9 @@ def sampling_weights_cover_the_pool(label: str) -> None:
             method.start_epoch(epoch)
             weights = method.sampling_weights(epoch)
             if weights is not None:
-                _require_shape(weights, (POOLS[stage.pool],), f"sampling_weights in epoch {epoch}")
-                _require_weights(weights, f"sampling_weights in epoch {epoch}")
-                _require(bool(weights.any()), f"sampling_weights are all 0 in epoch {epoch}")
+                require_shape(weights, (POOLS[stage.pool],), f"sampling_weights in epoch {epoch}")
+                require_weights(weights, f"sampling_weights in epoch {epoch}")
+                require(bool(weights.any()), f"sampling_weights are all 0 in epoch {epoch}")
             epoch += 1
 
 
@@ -171,12 +176,12 @@ def losses_are_one_number_per_example_with_a_gradient(label: str) -> None:
     method, problem = begin(label, workbench)
     batch = method.augment_batch(workbench.batch(torch.arange(STEP_SIZE)))
     losses = method.example_losses(problem.model(batch.inputs), batch)
-    _require_shape(losses, (STEP_SIZE,), "example_losses")
-    _require(losses.requires_grad, "example_losses has no gradient; do not detach the logits")
+    require_shape(losses, (STEP_SIZE,), "example_losses")
+    require(losses.requires_grad, "example_losses has no gradient; do not detach the logits")
     gradients = torch.autograd.grad(losses.sum(), list(problem.model.parameters()), allow_unused=True)
     known = [gradient for gradient in gradients if gradient is not None]
-    _require(all(map(_is_finite, known)), "the gradient of example_losses is not finite")
-    _require(any(gradient.any() for gradient in known), "the gradient of example_losses is 0 everywhere")
+    require(all(map(is_finite, known)), "the gradient of example_losses is not finite")
+    require(any(gradient.any() for gradient in known), "the gradient of example_losses is 0 everywhere")
 
 
 @promise
@@ -192,8 +197,8 @@ def losses_stay_finite_at_equal_and_extreme_logits(label: str) -> None:
         losses = method.example_losses(logits, batch)
         (gradient,) = torch.autograd.grad(losses.sum(), logits)
         place = f"at logits of size {size:g}; work with log_softmax, or bound what goes into a logarithm"
-        _require(_is_finite(losses), f"example_losses is not finite {place}")
-        _require(_is_finite(gradient), f"the gradient of example_losses is not finite {place}")
+        require(is_finite(losses), f"example_losses is not finite {place}")
+        require(is_finite(gradient), f"the gradient of example_losses is not finite {place}")
 
 
 @promise
@@ -206,11 +211,11 @@ def permuting_a_batch_permutes_its_losses(label: str) -> None:
         batch = workbench.batch(index)
         found.append(method.example_losses(problem.model.eval()(batch.inputs), batch).detach())
         again = method.example_losses(problem.model(batch.inputs), batch)
-        _require(
+        require(
             torch.equal(found[-1], again.detach()),
             "example_losses differs at a second call; change state in example_weights or end_step",
         )
-    _require(
+    require(
         torch.allclose(found[1], found[0][order], rtol=1e-4, atol=1e-5),
         "example_losses depends on the order of the batch; use batch.index to know an example",
     )
@@ -221,9 +226,9 @@ def weights_are_finite_not_negative_and_without_gradient(label: str) -> None:
     """Shape `(b,)`, in every epoch."""
     for step, weights in rehearse(label):
         place = f"example_weights in epoch {step.epoch}"
-        _require_shape(weights, (STEP_SIZE,), place)
-        _require(not weights.requires_grad, f"{place} carries a gradient; detach it")
-        _require_weights(weights, place)
+        require_shape(weights, (STEP_SIZE,), place)
+        require(not weights.requires_grad, f"{place} carries a gradient; detach it")
+        require_weights(weights, place)
 
 
 @promise
@@ -233,7 +238,7 @@ def permuting_a_batch_permutes_its_weights(label: str) -> None:
     if not torch.equal(straight, first_weights(label, generator_seed=1)):
         return
     order = _order()
-    _require(
+    require(
         torch.allclose(first_weights(label, order), straight[order], rtol=1e-4, atol=1e-5),
         "example_weights depends on the order of the batch; use step.batch.index to know an example",
     )
@@ -242,7 +247,7 @@ def permuting_a_batch_permutes_its_weights(label: str) -> None:
 @promise
 def equal_states_give_equal_weights(label: str) -> None:
     """Two runs of one seed are the same run."""
-    _require(
+    require(
         torch.equal(first_weights(label), first_weights(label)),
         "two fresh methods weigh the same step differently; draw from problem.generator",
     )
@@ -254,7 +259,7 @@ def hooks_leave_the_run_as_it_is(label: str) -> None:
 
     def watch(hook: str, before: Snapshot) -> None:
         changes = list(before.differences())
-        _require(not changes, f"{hook} changes {', '.join(changes[:3])}")
+        require(not changes, f"{hook} changes {', '.join(changes[:3])}")
 
     for _ in rehearse(label, watch=watch):
         pass
@@ -268,40 +273,11 @@ def evaluation_keeps_one_logit_per_class(label: str) -> None:
     with torch.no_grad():
         given = problem.model(workbench.batch(torch.arange(STEP_SIZE)).inputs)
         logits, part = method.adjust_logits(given), method.adjust_logits(given[:5])
-    _require_shape(logits, (STEP_SIZE, problem.classes), "adjust_logits")
-    _require(_is_finite(logits), "adjust_logits is not finite")
-    _require(
+    require_shape(logits, (STEP_SIZE, problem.classes), "adjust_logits")
+    require(is_finite(logits), "adjust_logits is not finite")
+    require(
         torch.allclose(part, logits[:5], rtol=1e-4, atol=1e-5),
         "adjust_logits of an example depends on the examples beside it, which at evaluation are test examples",
-    )
-
-
-@promise
-def a_short_training_ends_well_and_repeats_exactly(label: str) -> None:
-    """A few epochs on digits with noise and imbalance, twice: equal to the last bit, better than guessing."""
-    epochs, rate = count_epochs(METHODS.create(label), 5), 0.05
-    cell = Cell(
-        dataset=DATASETS.spec(DATASETS.create("digits")),
-        variant="embedded",
-        imbalance=IMBALANCES.spec(IMBALANCES.create("longtail(factor=2)")),
-        noise=NOISES.spec(NOISES.create("uniform(rate=0.3)")),
-        clean_size=50,
-        model=ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
-        method=METHODS.spec(METHODS.create(label)),
-        budget=Budget(epochs=epochs, learning_rate=rate),
-        seed=3,
-    )
-    first, second = run_cell(cell).result, run_cell(cell).result
-    assert first is not None
-    _require(
-        first == second,
-        "two runs of one cell differ; draw from problem.generator and keep state in fields, not in the module",
-    )
-    # Ten classes, and a third of the targets wrong.
-    _require(
-        first.last.balanced_accuracy > 0.15,
-        f"balanced accuracy is {first.last.balanced_accuracy:.2f} after {epochs} epochs at a learning rate of {rate}, "
-        "no better than guessing",
     )
 
 
@@ -309,24 +285,8 @@ def _order() -> Tensor:
     return torch.randperm(STEP_SIZE, generator=torch.Generator().manual_seed(1))
 
 
-def _is_finite(values: Tensor) -> bool:
-    return bool(values.isfinite().all())
-
-
 def _count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _require(is_kept: bool, message: str) -> None:
-    if not is_kept:
-        raise BrokenPromiseError(message)
-
-
-def _require_shape(values: Tensor, shape: tuple[int, ...], name: str) -> None:
-    _require(values.shape == shape, f"{name} has shape {tuple(values.shape)}, not {shape}")
-
-
-def _require_weights(weights: Tensor, name: str) -> None:
-    _require(_is_finite(weights), f"{name} has weights that are not finite")
-    lowest = float(weights.min())
-    _require(lowest >= 0, f"{name} has a weight of {lowest:g}; weights are at least 0")
+CHECKS += [a_training_goes_on_from_a_checkpoint, a_short_training_ends_well_and_repeats_exactly]

@@ -1,9 +1,11 @@
 """Running the cells of a grid in worker processes, one fresh process per cell."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, TimeoutError
@@ -17,6 +19,7 @@ import torch
 from pebble import ProcessExpired, ProcessPool
 
 from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.checkpoint import Checkpoints
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment, status_bytes
 from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
@@ -27,13 +30,17 @@ T = TypeVar("T")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
+SPARE = 2
+"""Processes that stand ready, so that no cell waits for its process to start."""
+
 
 @dataclass(frozen=True)
 class Workers:
     """How cells are run.
 
     `jobs` processes at a time, each with `threads` threads; `timeout` seconds after which a cell is given up;
-    `memory` bytes that a cell may allocate; `gpus` names the devices that take `jobs / len(gpus)` cells each.
+    `memory` bytes that a cell may allocate; `gpus` names the devices that take `jobs / len(gpus)` cells each;
+    `checkpoints` is where cells that were stopped go on from.
     """
 
     jobs: int
@@ -41,6 +48,7 @@ class Workers:
     timeout: float | None = None
     memory: int | None = None
     gpus: tuple[str, ...] = ()
+    checkpoints: Checkpoints | None = None
 
     @property
     def slots(self) -> list[str | None]:
@@ -76,7 +84,7 @@ def run_cells(
     running cells are stopped and the error is passed on.
     """
     pool = ProcessPool(
-        max_workers=workers.jobs,
+        max_workers=workers.jobs + SPARE,
         max_tasks=1,
         initializer=_start_worker,
         context=_prepared_context(workers.threads),
@@ -87,7 +95,7 @@ def run_cells(
         while True:
             for cell in islice(waiting, len(free)):
                 slot, started = free.pop(), time.monotonic()
-                arguments = (cell, sources, slot, workers.memory)
+                arguments = (cell, sources, slot, workers.memory, workers.checkpoints)
                 future = pool.schedule(_attempt, args=arguments, timeout=workers.timeout)
                 future.add_done_callback(partial(_put, ended, cell, slot, started))
             if len(free) == workers.jobs:
@@ -126,7 +134,9 @@ class _Ended:
     future: "Future[Outcome]"
 
 
-def _attempt(cell: Cell, sources: Sources, gpu: str | None, memory: int | None) -> Outcome:
+def _attempt(
+    cell: Cell, sources: Sources, gpu: str | None, memory: int | None, checkpoints: Checkpoints | None
+) -> Outcome:
     """In the worker: the cell's outcome, also if it raises; only plain data travels back."""
     try:
         if gpu is not None:
@@ -134,7 +144,7 @@ def _attempt(cell: Cell, sources: Sources, gpu: str | None, memory: int | None) 
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         if memory is not None:
             _limit_memory(memory)
-        return run_outcome(cell, sources)
+        return run_outcome(cell, sources, checkpoints)
     except NonFiniteLossError as error:
         return _failure(cell, "nonfinite", str(error))
     except MemoryError as error:
@@ -212,3 +222,12 @@ def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext
 def _start_worker() -> None:
     # Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, and nobody would take their results."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)

@@ -5,10 +5,10 @@ The training loop (`reweightbench.benchmark.training`) owns everything else. In 
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.models import Classifier
 from reweightbench.benchmark.problem import Batch, Need, Problem
+from reweightbench.benchmark.state import put_state, take_state
 
 PoolName = Literal["train", "clean", "train+clean"]
 Family = Literal[
@@ -120,6 +121,28 @@ class Method:
     def adjust_logits(self, logits: Tensor) -> Tensor:
         """Logits `(b, c)` as used at evaluation."""
         return logits
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes during training, for a checkpoint: tensors and plain data.
+
+        By default every attribute but hyperparameters and the problem; modules, optimizers and generators by
+        their own state. Raises TypeError for what has none.
+        """
+        return {name: take_state(value) for name, value in self._attributes().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from a state, after `prepare`; its tensors go to the device."""
+        attributes = self._attributes()
+        for name, saved in state.items():
+            setattr(self, name, put_state(attributes.get(name), saved, device))
+
+    def _attributes(self) -> dict[str, object]:
+        hyperparameters = {field.name for field in fields(self) if field.init}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in hyperparameters and not isinstance(value, Problem)
+        }
 
 
 def list_needs(cls: type[Method]) -> str:

@@ -72,6 +72,12 @@ worker_options = options(
         type=click.FloatRange(0, min_open=True),
         help="GiB of main memory that a cell may allocate; one that wants more ends as oom.",
     ),
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(1),
+        metavar="EPOCHS",
+        help="Write down every cell's training after so many epochs; one that is stopped goes on from there.",
+    ),
     click.option("--gpus", help="GPUs to use, for example 0,1."),
     click.option(
         "--per-gpu", type=click.IntRange(1), help="Cells at a time on each of --gpus  [default: 1]."

@@ -1,5 +1,6 @@
 """What the fork server loads once, so that every worker starts with it and a cell costs no start-up."""
 
+import gc
 import warnings
 
 import numpy as np
@@ -30,3 +31,7 @@ with warnings.catch_warnings():
 compute_metrics(np.eye(2), np.arange(2))
 git_commit()
 load_announced()
+
+# A collection in a worker would write to every object here, and so copy the memory that workers share.
+gc.collect()
+gc.freeze()

@@ -1,5 +1,6 @@
 """A cell made ready to train: its material, method, model and random streams."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.models import Classifier, build_classifier
 from reweightbench.benchmark.problem import Batch, Knowledge, Networks, Problem
 from reweightbench.benchmark.registry import ARCHITECTURES, METHODS
-from reweightbench.benchmark.seeding import derive_seed, make_generator
+from reweightbench.benchmark.seeding import Purpose, derive_seed, make_generator
 from reweightbench.benchmark.training import Examples, Inputs, Order, Training
 
 
@@ -30,7 +31,10 @@ class Prepared:
 
     def start(self) -> Training:
         """The training run at its beginning, the method prepared for it."""
-        problem = self._problem()
+        purposes: tuple[Purpose, ...] = ("order", "augmentation", "clean_order", "clean_augmentation")
+        streams = {purpose: make_generator(purpose, *self._scope) for purpose in purposes}
+        streams["method"] = make_generator("method", self.cell.method.name, *self._scope)
+        problem = self._problem(streams)
         self.method.prepare(problem)
         return Training(
             method=self.method,
@@ -38,8 +42,7 @@ class Prepared:
             examples=self.examples,
             inputs=self.inputs,
             budget=self.cell.budget,
-            order_stream=make_generator("order", *self._scope),
-            augmentation_stream=make_generator("augmentation", *self._scope),
+            streams=streams,
             head_seed=derive_seed("head", *self._scope, "reset"),
         )
 
@@ -53,22 +56,20 @@ class Prepared:
     def _scope(self) -> tuple[str, int]:
         return self.cell.dataset.name, self.cell.seed
 
-    def _problem(self) -> Problem:
+    def _problem(self, streams: Mapping[Purpose, torch.Generator]) -> Problem:
         """The method's view of this run, with a clean set of its own streams."""
-        order = make_generator("clean_order", *self._scope)
-        augmentation = make_generator("clean_augmentation", *self._scope)
         pool = self.examples.pool("clean")
 
         def draw_clean(size: int) -> Batch:
-            places = Order(pool, order).take(min(size, len(pool)))
-            return self.inputs.make_batch(self.examples, places, augmentation)
+            places = Order(pool, streams["clean_order"]).take(min(size, len(pool)))
+            return self.inputs.make_batch(self.examples, places, streams["clean_augmentation"])
 
         return Problem(
             size=len(self.examples.is_mislabelled),
             classes=self.material.classes,
             epochs=self.cell.budget.epochs,
             model=self.model,
-            generator=make_generator("method", self.cell.method.name, *self._scope),
+            generator=streams["method"],
             needs=self.method.needs,
             knowledge=Knowledge(
                 targets=self.examples.targets[: len(self.examples.is_mislabelled)],

@@ -3,14 +3,13 @@
 <folder>/manifest.json       suite, dataset variant, fingerprint and device class
 <folder>/records/<key>.json  the record; its presence says that the cell is finished
 <folder>/records/<key>.npz   ids of the split and the test predictions
+<folder>/checkpoints/        of cells that are not finished
 <folder>/timing/<name>.json  seconds per step of the suite's methods on one machine
 """
 
 import io
 import json
-import os
 import re
-import uuid
 from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from reweightbench.benchmark.cell import Frozen
 from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.files import write_atomically
 from reweightbench.benchmark.record import SCHEMA_VERSION, Record
 from reweightbench.benchmark.run import Outcome
 from reweightbench.benchmark.timing import Timing, file_name
@@ -44,6 +44,7 @@ class ResultsFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.checkpoints = path / "checkpoints"
         self._records = path / "records"
         self._timing = path / "timing"
         self._manifest = path / "manifest.json"
@@ -91,6 +92,10 @@ class ResultsFolder:
             np.savez_compressed(buffer, allow_pickle=False, **outcome.arrays)
             write_atomically(self._records / f"{name}.npz", buffer.getvalue())
         write_atomically(self._records / f"{name}.json", outcome.record.model_dump_json().encode() + b"\n")
+        if outcome.record.status == "ok":
+            # Also what a process left that was killed while it wrote.
+            for path in self.checkpoints.glob(f"*{name}*"):
+                path.unlink(missing_ok=True)
 
     def timing(self, hardware: str) -> Timing | None:
         """What was measured on that hardware."""
@@ -176,21 +181,3 @@ def _check_schema(path: Path) -> None:
                 f"record '{path}' has schema version {version}, this installation reads {SCHEMA_VERSION}; "
                 "use the version of reweightbench that wrote it"
             )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is whole or absent, also if the process or the machine stops midway."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            # Writing and flushing do not say which file they failed on.
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise

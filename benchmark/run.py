@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.checkpoint import Checkpoints, Progress, resume, save
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment, peak_memory
 from reweightbench.benchmark.loaded import load
@@ -17,6 +18,7 @@ from reweightbench.benchmark.metrics import balanced_accuracy, compute_metrics
 from reweightbench.benchmark.preparation import Prepared, prepare
 from reweightbench.benchmark.record import Cost, Record
 from reweightbench.benchmark.summary import Evaluation, summarise
+from reweightbench.benchmark.training import Training
 
 Arrays = dict[str, NDArray[np.int32]]
 
@@ -34,22 +36,26 @@ def run_cell(cell: Cell, sources: Sources = Sources()) -> Record:  # noqa: B008
     return run_outcome(cell, sources).record
 
 
-def run_outcome(cell: Cell, sources: Sources) -> Outcome:
-    """The record of a cell and its arrays; exceptions of the training are passed on."""
+def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = None) -> Outcome:
+    """The record of a cell and its arrays; exceptions of the training are passed on.
+
+    A cell with a checkpoint goes on from there.
+    """
     started = time.perf_counter()
     prepared = prepare(cell, load(cell.dataset, sources), sources)
     material, model = prepared.material, prepared.model
-    evaluations, best_state = [], {}
-    best = -1.0
-    for evaluation in _train(prepared):
-        evaluations.append(evaluation)
-        if evaluation.balanced_accuracy > best:
-            best = evaluation.balanced_accuracy
-            best_state = {name: value.clone() for name, value in model.state_dict().items()}
+    training = prepared.start()
+    progress = resume(checkpoints.path(cell.key), training) if checkpoints else Progress()
+    started -= progress.seconds
+    for evaluation in _train(prepared, training):
+        progress.add(evaluation, model)
+        if checkpoints and checkpoints.every and training.epochs_done % checkpoints.every == 0:
+            save(checkpoints.path(cell.key), training, progress, time.perf_counter() - started)
+    evaluations = progress.evaluations
     weights_sha256 = hash_tensors(model.state_dict())
     test_targets = material.data.targets[material.split.test]
     last = prepared.probabilities(material.split.test)
-    model.load_state_dict(best_state)
+    model.load_state_dict(progress.best_state)
     result = summarise(
         material,
         evaluations,
@@ -83,13 +89,13 @@ def hash_tensors(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _train(prepared: Prepared) -> Iterator[Evaluation]:
+def _train(prepared: Prepared, training: Training) -> Iterator[Evaluation]:
     """Train to the end of the budget, evaluating each epoch on the validation part."""
     material = prepared.material
     validation = material.split.validation
     images = material.images(validation, prepared.cell.device)
     targets = material.data.targets[validation]
-    for epoch in prepared.start().run():
+    for epoch in training.run():
         predictions = prepared.inputs.predict(prepared.model, prepared.method, images).argmax(1).numpy()
         yield Evaluation(
             epoch,

@@ -3,11 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from tqdm import tqdm
 
+from reweightbench.benchmark.checkpoint import Checkpoints
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.grid import Workers, run_cells
@@ -51,6 +53,7 @@ def run(
     *,
     workers: Workers,
     shard: Shard,
+    checkpoint_every: int | None,
     retry_failed: bool,
     quiet: bool,
     warn: Warn,
@@ -68,6 +71,7 @@ def run(
             device=device,
         )
     )
+    workers = replace(workers, checkpoints=Checkpoints(folder.checkpoints.resolve(), checkpoint_every))
     records = folder.read(warn)
     known = {key: record for key, record in records.items() if record.status == "ok" or not retry_failed}
     schedule = Schedule([plan for plan in planned if plan.key not in known], planned, records)

@@ -27,7 +27,8 @@ class Stopwatch:
         stages = divide_epochs(prepared.method.stages(), budget.epochs)
         self._stages, first = [], 0
         for stage, epochs in stages:
-            self._stages.append((stage, epochs / budget.epochs, first, self._training.enter(stage)[1]))
+            self._training.enter(stage)
+            self._stages.append((stage, epochs / budget.epochs, first, self._training.order))
             first += epochs
         self._rate = learning_rate(budget, 0)
 
@@ -39,9 +40,11 @@ class Stopwatch:
         """
         seconds = 0.0
         for stage, share, epoch, order in self._stages:
-            optimizer, _ = self._training.enter(stage)
+            self._training.enter(stage)
+            # A new order would begin every window with a permutation of the whole pool.
+            self._training.order = order
             for count in (warm_up, steps):
-                window = self._training.run_epoch(epoch, stage, optimizer, order, [self._rate] * count)
+                window = self._training.run_epoch(epoch, stage, [self._rate] * count)
             seconds += share * window.seconds / steps
         return seconds
 

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from reweightbench.benchmark.errors import NonFiniteLossError
 from reweightbench.benchmark.method import Method, PoolName, Stage, Step, divide_epochs
 from reweightbench.benchmark.models import Classifier, seeded
 from reweightbench.benchmark.problem import Batch, Precision, Problem
+from reweightbench.benchmark.seeding import Purpose
 
 STEP_MILESTONES = (0.5, 0.75)
 EVALUATION_BATCH = 500
@@ -84,12 +85,15 @@ class Inputs:
 
 
 class Order:
-    """An endless sequence of permutations of a pool, cut into batches of equal size."""
+    """An endless sequence of permutations of a pool, cut into batches of equal size.
+
+    `rest` holds the places of the present permutation that are still to be taken.
+    """
 
     def __init__(self, pool: Tensor, generator: torch.Generator) -> None:
         self._pool = pool
         self._generator = generator
-        self._rest = torch.empty(0, dtype=torch.int64)
+        self.rest = torch.empty(0, dtype=torch.int64)
 
     def take(self, count: int, weights: Tensor | None = None) -> Tensor:
         """The next `count` places, or as many draws with replacement by `weights` over the pool."""
@@ -98,83 +102,90 @@ class Order:
                 raise ValueError(f"{len(weights)} sampling weights for a pool of {len(self._pool)} examples")
             draws = torch.multinomial(weights.cpu(), count, replacement=True, generator=self._generator)
             return self._pool[draws]
-        while len(self._rest) < count:
+        while len(self.rest) < count:
             permutation = torch.randperm(len(self._pool), generator=self._generator)
-            self._rest = torch.cat([self._rest, self._pool[permutation]])
-        taken, self._rest = self._rest[:count], self._rest[count:]
+            self.rest = torch.cat([self.rest, self._pool[permutation]])
+        taken, self.rest = self.rest[:count], self.rest[count:]
         return taken
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Training:
-    """One training run; `problem.model` is trained in place."""
+    """One training run; `problem.model` is trained in place.
+
+    `streams` are all its sources of chance by purpose, of which the loop draws from `order` and `augmentation`.
+    `epochs_done`, `optimizer` and `order` say how far it has come.
+    """
 
     method: Method
     problem: Problem
     examples: Examples
     inputs: Inputs
     budget: Budget
-    order_stream: torch.Generator
-    augmentation_stream: torch.Generator
+    streams: Mapping[Purpose, torch.Generator]
     head_seed: int
+    epochs_done: int = field(init=False, default=0)
+    optimizer: torch.optim.Optimizer = field(init=False)
+    order: Order = field(init=False)
 
     def run(self) -> Iterator[Epoch]:
-        """Train, one epoch per item; whoever iterates evaluates in between.
+        """Train what is left, one epoch per item; whoever iterates evaluates in between.
 
         An epoch is ceil(n / batch size) steps of whole batches, n the number of training examples: the same
         number of steps for every method, whatever pool it draws from.
         """
         steps = math.ceil(len(self.examples.is_mislabelled) / self.budget.batch_size)
-        first = 0
-        for stage, epochs in divide_epochs(self.method.stages(), self.budget.epochs):
-            optimizer, order = self.enter(stage)
-            for epoch in range(epochs):
-                progress = [(epoch * steps + step) / (epochs * steps) for step in range(steps)]
-                rates = [learning_rate(self.budget, value) for value in progress]
-                yield self.run_epoch(first + epoch, stage, optimizer, order, rates)
-            first += epochs
+        for stage, epoch, epochs in self.plan()[self.epochs_done :]:
+            if epoch == 0:
+                self.enter(stage)
+            progress = [(epoch * steps + step) / (epochs * steps) for step in range(steps)]
+            rates = [learning_rate(self.budget, value) for value in progress]
+            finished = self.run_epoch(self.epochs_done, stage, rates)
+            self.epochs_done += 1
+            yield finished
 
-    def enter(self, stage: Stage) -> tuple[torch.optim.Optimizer, Order]:
-        """Put the model into the stage's form; returns a new optimizer for it and the order of its pool."""
+    def plan(self) -> list[tuple[Stage, int, int]]:
+        """For every epoch its stage, its place in the stage and the stage's number of epochs."""
+        stages = divide_epochs(self.method.stages(), self.budget.epochs)
+        return [(stage, epoch, epochs) for stage, epochs in stages for epoch in range(epochs)]
+
+    def enter(self, stage: Stage) -> None:
+        """Put the model into the stage's form, with a new optimizer for it and a new order of its pool."""
         model = self.problem.model
         if stage.reset_head:
             seeded(self.head_seed, lambda: model.head.apply(_reset))
         model.requires_grad_(stage.trainable == "all")
         model.head.requires_grad_(True)
-        optimizer = torch.optim.SGD(
+        self.optimizer = torch.optim.SGD(
             [parameter for parameter in model.parameters() if parameter.requires_grad],
             lr=self.budget.learning_rate,
             momentum=self.budget.momentum,
             nesterov=self.budget.nesterov,
             weight_decay=self.budget.weight_decay,
         )
-        return optimizer, Order(self.examples.pool(stage.pool), self.order_stream)
+        self.order = Order(self.examples.pool(stage.pool), self.streams["order"])
 
-    def run_epoch(
-        self, number: int, stage: Stage, optimizer: torch.optim.Optimizer, order: Order, rates: list[float]
-    ) -> Epoch:
-        """One epoch with a step per learning rate."""
+    def run_epoch(self, number: int, stage: Stage, rates: list[float]) -> Epoch:
+        """One epoch of the stage that was entered, with a step per learning rate."""
         started = time.perf_counter()
         model, size = self.problem.model, self.budget.batch_size
         model.train()
         model.body.train(stage.trainable == "all")
         self.method.start_epoch(number)
-        draws = order.take(len(rates) * size, self.method.sampling_weights(number))
+        draws = self.order.take(len(rates) * size, self.method.sampling_weights(number))
         statistics = EpochStatistics(self.examples.is_mislabelled, has_explicit_weights(self.method))
         for rate, index in zip(rates, draws.split(size), strict=True):
-            for group in optimizer.param_groups:
+            for group in self.optimizer.param_groups:
                 group["lr"] = rate
             batch = self.method.augment_batch(
-                self.inputs.make_batch(self.examples, index, self.augmentation_stream)
+                self.inputs.make_batch(self.examples, index, self.streams["augmentation"])
             )
-            statistics.add(batch, *self._take_step(optimizer, batch, number, rate))
+            statistics.add(batch, *self._take_step(batch, number, rate))
         if self.examples.images.is_cuda:
             torch.cuda.synchronize()
         return statistics.summary(number, time.perf_counter() - started, rates[-1])
 
-    def _take_step(
-        self, optimizer: torch.optim.Optimizer, batch: Batch, epoch: int, rate: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _take_step(self, batch: Batch, epoch: int, rate: float) -> tuple[Tensor, Tensor, Tensor]:
         """One update that minimises mean(weights * losses); returns losses, predictions and weights."""
         self.problem.random_state.note()
         features, logits = self.inputs.forward(self.problem.model, batch.inputs)
@@ -187,9 +198,9 @@ class Training:
             raise ValueError("weights carry a gradient; detach them")
         with torch.no_grad():
             predictions = self.method.adjust_logits(step.logits).argmax(-1)
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         (weights * losses).mean().backward()
-        optimizer.step()
+        self.optimizer.step()
         self.method.end_step(step)
         return step.losses, predictions, weights
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -249,6 +249,31 @@ class MovesInTheLoss(_Remembering):
         losses = F.cross_entropy(logits, batch.targets, reduction="none")
         self.mean = 0.9 * self.mean + 0.1 * float(losses.detach().mean())
         return losses * (1 + self.mean)
+
+
+@dataclass
+class KeepsWhatCannotBeSaved(_Remembering):
+    """Has state that no checkpoint can hold."""
+
+    def prepare(self, problem: Problem) -> None:
+        self.seen: set[int] = set()
+
+
+@dataclass
+class HidesItsState(_Remembering):
+    """Weighs by what a checkpoint is not told."""
+
+    def prepare(self, problem: Problem) -> None:
+        self.steps = 0
+
+    def end_step(self, step: Step) -> None:
+        self.steps += 1
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.full_like(step.losses, 1 + self.steps % 7)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
 
 
 class Undecorated(_Remembering):

@@ -55,6 +55,11 @@ CAUGHT = {
     "weighs_by_place": ("permuting a batch permutes its weights", "depends on the order of the batch"),
     "draws_globally": ("permuting a batch permutes its weights", "depends on the order"),
     "remembers_other_runs": ("equal states give equal weights", "two fresh methods weigh"),
+    "keeps_what_cannot_be_saved": (
+        "a training goes on from a checkpoint",
+        "TypeError: a set has no state that can be saved",
+    ),
+    "hides_its_state": ("a training goes on from a checkpoint", "ends elsewhere; keep state in attributes"),
     "loses_its_gradient": (
         "losses are one number per example with a gradient",
         "do not detach the logits",

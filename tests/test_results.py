@@ -9,8 +9,9 @@ import pytest
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.environment import describe_environment
 from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.files import write_atomically
 from reweightbench.benchmark.record import Record
-from reweightbench.benchmark.results import Manifest, ResultsFolder, write_atomically
+from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome, run_outcome
 from reweightbench.benchmark.suite import load_suite, plan_cells
 

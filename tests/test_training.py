@@ -93,8 +93,10 @@ def make_training(method: Method, model: Classifier, head_seed: int = 3, **budge
         examples=examples,
         inputs=Inputs(torch.tensor([MEAN]), torch.tensor([STD]), "none", torch.contiguous_format),
         budget=Budget(**defaults | budget),
-        order_stream=torch.Generator().manual_seed(STREAM_SEED),
-        augmentation_stream=torch.Generator().manual_seed(STREAM_SEED + 1),
+        streams={
+            "order": torch.Generator().manual_seed(STREAM_SEED),
+            "augmentation": torch.Generator().manual_seed(STREAM_SEED + 1),
+        },
         head_seed=head_seed,
     )
 
@@ -499,6 +501,7 @@ def test_momentum_restarts_with_each_stage() -> None:
     train(Probe(parts=(Stage(share=0.5), Stage(share=0.5))), staged, schedule="constant")
     training = make_training(Probe(), apart, epochs=1, schedule="constant")
     for _ in range(2):
+        training.epochs_done = 0
         list(training.run())
     assert states_equal(staged, apart)
     continued = build_model()

@@ -22,16 +22,16 @@ STEPS = 10
 def test_ten_steps_of_a_method(label: str, benchmark: Any, make_training: Any) -> None:
     training = make_training(METHODS.create(label), "small_cnn")
     stage = training.method.stages()[0]
-    optimizer, order = training.enter(stage)
+    training.enter(stage)
     rates = [0.01] * STEPS
-    benchmark(training.run_epoch, 0, stage, optimizer, order, rates)
+    benchmark(training.run_epoch, 0, stage, rates)
 
 
 def test_ten_steps_on_the_head_alone(benchmark: Any, make_training: Any) -> None:
     training = make_training(METHODS.create("sgd"), "small_cnn")
     stage = Stage(trainable="head")
-    optimizer, order = training.enter(stage)
-    benchmark(training.run_epoch, 0, stage, optimizer, order, [0.01] * STEPS)
+    training.enter(stage)
+    benchmark(training.run_epoch, 0, stage, [0.01] * STEPS)
 
 
 @pytest.mark.parametrize(("name", "size"), [("crop_flip", 32), ("lesion", 64)])

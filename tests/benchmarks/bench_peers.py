@@ -26,8 +26,8 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 def higher_window(training: Training, steps: int, higher: Any) -> Callable[[], float]:
     """Seconds of as many steps on the same examples, after one of warm-up."""
-    stage = Stage()
-    optimizer, order = training.enter(stage)
+    training.enter(Stage())
+    optimizer, order = training.optimizer, training.order
     model, stream = training.problem.model, torch.Generator().manual_seed(0)
     look_ahead = torch.optim.SGD(model.parameters(), lr=RATE)
     model.train()

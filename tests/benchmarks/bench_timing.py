@@ -25,12 +25,12 @@ class TwiceAsSlow(Method):
     index: Tensor = field(default_factory=lambda: torch.arange(100))
 
     def prepare(self, problem: Problem) -> None:
-        self.optimizer, _ = self.twin.enter(Stage())
+        self.twin.enter(Stage())
 
     def example_weights(self, step: Step) -> Tensor:
         stream = torch.Generator().manual_seed(0)
         batch = self.twin.inputs.make_batch(self.twin.examples, self.index, stream)
-        self.twin._take_step(self.optimizer, batch, step.epoch, step.learning_rate)
+        self.twin._take_step(batch, step.epoch, step.learning_rate)
         return super().example_weights(step)
 
 

@@ -56,11 +56,11 @@ def make_window() -> Callable[..., Callable[[], float]]:
 
     def make(training: Training, steps: int, warm_up: int) -> Callable[[], float]:
         stage = Stage()
-        optimizer, order = training.enter(stage)
+        training.enter(stage)
 
         def run() -> float:
-            training.run_epoch(0, stage, optimizer, order, [RATE] * warm_up)
-            return training.run_epoch(0, stage, optimizer, order, [RATE] * steps).seconds
+            training.run_epoch(0, stage, [RATE] * warm_up)
+            return training.run_epoch(0, stage, [RATE] * steps).seconds
 
         return run
 
@@ -130,7 +130,9 @@ def build_training(
         examples=examples,
         inputs=inputs,
         budget=Budget(epochs=1, learning_rate=RATE),
-        order_stream=torch.Generator().manual_seed(4),
-        augmentation_stream=torch.Generator().manual_seed(5),
+        streams={
+            "order": torch.Generator().manual_seed(4),
+            "augmentation": torch.Generator().manual_seed(5),
+        },
         head_seed=6,
     )

@@ -57,8 +57,10 @@ def watch(watched: Method, workbench: Any) -> list[list[int]]:
         ),
         inputs=Inputs(torch.tensor([0.5]), torch.tensor([0.25]), "none", torch.contiguous_format),
         budget=Budget(epochs=EPOCHS, batch_size=10, learning_rate=0.01),
-        order_stream=torch.Generator().manual_seed(1),
-        augmentation_stream=torch.Generator().manual_seed(2),
+        streams={
+            "order": torch.Generator().manual_seed(1),
+            "augmentation": torch.Generator().manual_seed(2),
+        },
         head_seed=0,
     )
     assert [epoch.steps for epoch in training.run()] == [4] * EPOCHS

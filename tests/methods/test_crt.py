@@ -48,8 +48,10 @@ def train(workbench: Any) -> tuple[list[list[int]], list[dict[str, Tensor]]]:
         ),
         inputs=Inputs(torch.tensor([0.5]), torch.tensor([0.25]), "none", torch.contiguous_format),
         budget=Budget(epochs=EPOCHS, batch_size=10, learning_rate=1e-5),
-        order_stream=torch.Generator().manual_seed(1),
-        augmentation_stream=torch.Generator().manual_seed(2),
+        streams={
+            "order": torch.Generator().manual_seed(1),
+            "augmentation": torch.Generator().manual_seed(2),
+        },
         head_seed=0,
     )
     models = []

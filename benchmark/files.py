@@ -1,0 +1,24 @@
+"""Files that are whole or absent, whatever happens."""
+
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is whole or absent, also if the process or the machine stops midway."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            # Writing and flushing do not say which file they failed on.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
