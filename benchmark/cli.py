@@ -102,7 +102,12 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 @weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
 @click.option("--shard", help="Only part I of N parts of the grid: I/N; 'merge' brings them together.")
-@click.option("--dry-run", is_flag=True, help="Check the suite and count its cells.")
+@click.option(
+    "--deterministic", is_flag=True, help="Only operations that repeat to the last bit, slower on a GPU."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Check the suite, count its cells and estimate how long they take."
+)
 @quiet_option
 def run(
     suite: str,
@@ -121,6 +126,7 @@ def run(
     gpus: str | None,
     per_gpu: int | None,
     shard: str | None,
+    deterministic: bool,
     dry_run: bool,
     quiet: bool,
 ) -> None:
@@ -128,6 +134,10 @@ def run(
     chosen, files = select_suite(suite, methods, seeds)
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = actions.with_weights(chosen, sources, weights)
+    if deterministic:
+        chosen = chosen.model_copy(
+            update={"numerics": chosen.numerics.model_copy(update={"deterministic": True})}
+        )
     part = parse_shard(shard) if shard else Shard()
     place = actions.resolve_device(device)
     workers = choose_workers(
@@ -139,13 +149,24 @@ def run(
         gpus=gpus,
         per_gpu=per_gpu,
     )
+    folder = ResultsFolder(results / chosen.name)
     if dry_run:
-        for line in runner.dry_run(chosen, sources, place, part):
+        lines = runner.dry_run(
+            chosen,
+            folder,
+            sources,
+            place,
+            shard=part,
+            jobs=workers.jobs,
+            quiet=quiet,
+            warn=actions.warn,
+        )
+        for line in lines:
             click.echo(line)
         return
     failed = runner.run(
         chosen,
-        ResultsFolder(results / chosen.name),
+        folder,
         sources,
         place,
         workers=workers,

@@ -1,6 +1,6 @@
 """A results folder: one record per cell, written so that a crash at any moment loses nothing.
 
-<folder>/manifest.json       suite, dataset variant, fingerprint and device class
+<folder>/manifest.json       what all records have in common
 <folder>/records/<key>.json  the record; its presence says that the cell is finished
 <folder>/records/<key>.npz   ids of the split and the test predictions
 <folder>/checkpoints/        of cells that are not finished
@@ -37,10 +37,11 @@ class Manifest(Frozen):
     fingerprint: str
     model: str
     device: Literal["cpu", "cuda"]
+    deterministic: bool = False
 
 
 class ResultsFolder:
-    """The records of one suite on one variant of its data, one model and one device class."""
+    """The records of one suite on one variant of its data, one model, one device class and one arithmetic."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

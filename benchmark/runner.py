@@ -12,6 +12,7 @@ from tqdm import tqdm
 from reweightbench.benchmark.checkpoint import Checkpoints
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
+from reweightbench.benchmark.estimate import estimate_seconds
 from reweightbench.benchmark.grid import Workers, run_cells
 from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.material import check_method, gather
@@ -28,10 +29,21 @@ Warn = Callable[[str], None]
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
-def dry_run(suite: Suite, sources: Sources, device: Device, shard: Shard) -> Iterator[str]:
-    """Validate the suite, on its data where they are present, and say how many cells it has."""
+def dry_run(
+    suite: Suite,
+    folder: ResultsFolder,
+    sources: Sources,
+    device: Device,
+    *,
+    shard: Shard,
+    jobs: int,
+    quiet: bool,
+    warn: Warn,
+) -> Iterator[str]:
+    """Validate the suite, on its data where they are present; say how many cells it has and how long they take."""
+    data = None
     try:
-        planned, _ = _plan(suite, sources, device)
+        planned, data = _plan(suite, sources, device)
         yield f"{suite.name}: {len(planned)} cells, every corruption can be made"
     except DataMissingError as error:
         planned = plan_cells(suite, "missing", device)
@@ -41,8 +53,19 @@ def dry_run(suite: Suite, sources: Sources, device: Device, shard: Shard) -> Ite
         f"  {len(suite.methods)} methods x {len(suite.corruptions)} corruptions x {len(suite.clean_sizes)} "
         f"clean-set sizes x {len(suite.budgets)} budgets x {len(suite.seeds)} seeds"
     )
+    planned = shard.select(planned)
     if shard.count > 1:
-        yield f"  shard {shard.number} of {shard.count}: {len(shard.select(planned))} cells"
+        yield f"  shard {shard.number} of {shard.count}: {len(planned)} cells"
+    if data is None:
+        return
+    records = folder.read(warn, move=False)
+    todo = [plan for plan in planned if plan.key not in records]
+    if len(todo) < len(planned):
+        yield f"  {len(planned) - len(todo)} of them have a record in '{folder.path}'"
+    seconds = Schedule(todo, planned, records).seconds_left(jobs)
+    if math.isnan(seconds):
+        seconds = estimate_seconds(todo, data, sources, quiet) / jobs
+    yield f"  about {describe_seconds(seconds)} (h:mm:ss) with {jobs} at a time on this machine"
 
 
 def run(
@@ -69,6 +92,7 @@ def run(
             fingerprint=data.fingerprint,
             model=suite.model,
             device=device,
+            deterministic=suite.numerics.deterministic,
         )
     )
     workers = replace(workers, checkpoints=Checkpoints(folder.checkpoints.resolve(), checkpoint_every))
@@ -124,8 +148,9 @@ def read_recorded(suite: Suite, path: Path, warn: Warn) -> tuple[list[Planned], 
     manifest = folder.manifest()
     if manifest.suite != suite.name:
         raise UsageError(f"'{path}' holds results of suite '{manifest.suite}', not '{suite.name}'")
-    # `run --weights` may have chosen another model than the suite's.
-    suite = suite.model_copy(update={"model": manifest.model})
+    # `run` may have been given another model and arithmetic than the suite's.
+    numerics = suite.numerics.model_copy(update={"deterministic": manifest.deterministic})
+    suite = suite.model_copy(update={"model": manifest.model, "numerics": numerics})
     return plan_cells(suite, manifest.variant, manifest.device), folder.read(warn)
 
 

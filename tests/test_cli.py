@@ -1,5 +1,6 @@
 """Bad input gets one line that names the value and the next step, exit code 2, and loses nothing."""
 
+import re
 import resource
 import shutil
 import subprocess
@@ -136,10 +137,33 @@ def test_cuda_is_refused_where_there_is_none() -> None:
 
 
 def test_dry_run_counts_cells_and_writes_nothing() -> None:
-    result = call("run", "digits", "--dry-run")
+    result = call("run", "digits", "--dry-run", "--methods", "sgd,meta_reweight", "--quiet")
     assert result.exit_code == 0
-    assert "600 cells" in result.stdout
+    assert "120 cells" in result.stdout
     assert not Path("runs").exists()
+
+
+def test_dry_run_tells_how_long_the_missing_cells_take() -> None:
+    def told(results: str) -> tuple[float, str]:
+        arguments = ("--dry-run", "--quiet", "--jobs", "1", "--results", results)
+        result = call("run", "mini.toml", *arguments)
+        match = re.search(r"about (\d+):(\d\d):(\d\d) \(h:mm:ss\) with 1 at a time", result.stdout)
+        assert match is not None, result.output
+        hours, minutes, seconds = map(int, match.groups())
+        return 3600 * hours + 60 * minutes + seconds, result.stdout
+
+    suite = Path("mini.toml").read_text()
+    Path("mini.toml").write_text(suite.replace("epochs = 1", "epochs = 1000"))
+    once, text = told("none")
+    assert once > 0
+    assert "record" not in text
+    Path("mini.toml").write_text(suite.replace("epochs = 1", "epochs = 100000"))
+    often, _ = told("none")
+    assert 10 * once < often < 1000 * once
+    Path("mini.toml").write_text(suite)
+    assert call("run", "mini.toml", "--quiet", "--methods", "sgd").exit_code == 0
+    _, text = told("runs")
+    assert "1 of them have a record in 'runs/mini'" in text
 
 
 def test_dry_run_works_without_the_data() -> None:

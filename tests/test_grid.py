@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,18 @@ def start(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
+
+
+def session(leader: int) -> list[int]:
+    """The processes of the session that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # After the name, which may hold anything: state, parent, group, session.
+            state, _, _, number = status.read_text().rpartition(") ")[2].split()[:4]
+            if int(number) == leader and state != "Z":
+                found.append(int(status.parent.name))
+    return found
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -212,6 +225,41 @@ def test_records_are_verified_by_running_them_again(place: Path) -> None:
     assert len(verdicts) == 1
     assert verdicts[0].startswith(f"differs  {record['cell']['method']['name']}")
     assert "in the same environment" in verdicts[0]
+
+
+def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
+    arguments = ["tiny.toml", "--results", "exact", "--seeds", 0]
+    done = start(place, "run", *arguments, "--deterministic", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "6 ok" in start(place, "status", *arguments).stdout
+    refused = start(place, "run", *arguments, "--quiet")
+    assert refused.returncode == 2
+    assert "holds results with deterministic 'True', not 'False'" in refused.stderr
+    whole = contents(place / "runs/tiny/records")
+    plain = {json.dumps(record["result"]) for name, record in whole.items() if name.endswith(".json")}
+    exact = [json.loads(path.read_text()) for path in (place / "exact/tiny/records").glob("*.json")]
+    assert len(exact) == 6
+    assert all(record["cell"]["numerics"]["deterministic"] for record in exact)
+    # On a CPU it asks for what is so anyway.
+    assert {json.dumps(record["result"]) for record in exact} < plain
+
+
+def test_workers_end_with_a_runner_that_is_killed(place: Path) -> None:
+    runner = subprocess.Popen(
+        command("run", "tiny.toml", "--jobs", 2, "--results", "orphans", "--quiet"),
+        cwd=place,
+        start_new_session=True,
+    )
+    records = place / "orphans/tiny/records"
+    deadline = time.monotonic() + 120
+    while not list(records.glob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(session(runner.pid)) > 1
+    runner.kill()
+    runner.wait()
+    while session(runner.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not session(runner.pid)
 
 
 def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
