@@ -1,6 +1,7 @@
 # make demo    train the core methods on scikit-learn's digits and write the report into runs/
 # make test    the whole test suite
 # make check   formatting, lint, types, import contracts and the tests: what CI runs
+# make chaos   kill a grid thirty times at random moments and compare what it comes to
 # make bench   measure the hot paths and the harness against other code, on an idle machine
 # make format  rewrite the code in the project's format
 # make clean   remove build products and caches; .venv and runs/ stay
@@ -13,7 +14,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check chaos bench format clean
 .DELETE_ON_ERROR:
 # Two installations into one environment must not overlap.
 .NOTPARALLEL:
@@ -31,6 +32,9 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(MAKE) --no-print-directory test
+
+chaos: .venv/installed-dev
+	REWEIGHTBENCH_KILLS=30 $(BIN)/pytest tests/test_chaos.py
 
 bench: .venv/installed-dev
 	@$(INSTALL) -e '.[bench]'

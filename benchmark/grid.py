@@ -1,5 +1,6 @@
 """Running the cells of a grid in worker processes, one fresh process per cell."""
 
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -7,10 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, TimeoutError
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from queue import Empty, Queue
 from typing import TypeVar
@@ -89,20 +89,23 @@ def run_cells(
         initializer=_start_worker,
         context=_prepared_context(workers.threads),
     )
-    ended: Queue[_Ended] = Queue()
+    ended: Queue[Future[Outcome]] = Queue()
     free, waiting = workers.slots, iter(cells)
+    running: dict[Future[Outcome], _Running] = {}
     try:
         while True:
             for cell in islice(waiting, len(free)):
-                slot, started = free.pop(), time.monotonic()
+                slot = free.pop()
                 arguments = (cell, sources, slot, workers.memory, workers.checkpoints)
-                future = pool.schedule(_attempt, args=arguments, timeout=workers.timeout)
-                future.add_done_callback(partial(_put, ended, cell, slot, started))
-            if len(free) == workers.jobs:
+                scheduled = pool.schedule(_attempt, args=arguments)
+                running[scheduled] = _Running(cell, slot, time.monotonic())
+                scheduled.add_done_callback(ended.put)
+            if not running:
                 break
-            done = _take(ended, pool)
+            future = _take(ended, running, workers.timeout, pool)
+            done = running.pop(future)
             free.append(done.slot)
-            finish(_outcome(done.cell, done.future), done.seconds)
+            finish(_outcome(done.cell, future), time.monotonic() - done.started)
         pool.close()
     except BaseException:
         pool.stop()
@@ -125,13 +128,12 @@ def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """A cell whose worker has ended, and what the worker occupied."""
+class _Running:
+    """A cell in a worker, what it occupies, and since when on the monotonic clock."""
 
     cell: Cell
     slot: str | None
-    seconds: float
-    future: "Future[Outcome]"
+    started: float
 
 
 def _attempt(
@@ -167,17 +169,24 @@ def _limit_memory(memory: int) -> None:
     )
 
 
-def _put(
-    ended: "Queue[_Ended]", cell: Cell, slot: str | None, started: float, future: "Future[Outcome]"
-) -> None:
-    ended.put(_Ended(cell, slot, time.monotonic() - started, future))
+def _take(
+    ended: "Queue[Future[Outcome]]",
+    running: "Mapping[Future[Outcome], _Running]",
+    timeout: float | None,
+    pool: ProcessPool,
+) -> "Future[Outcome]":
+    """The next cell that ended, of its own or after `timeout` seconds.
 
-
-def _take(ended: "Queue[_Ended]", pool: ProcessPool) -> _Ended:
-    """The next cell that ended; raises UsageError when the pool has died and none will."""
+    Raises UsageError when the pool has died and no cell will end.
+    """
     while True:
+        # The pool's own timeouts go by the wall clock, which jumps.
+        late = time.monotonic() - timeout if timeout is not None else -math.inf
+        for future, run in running.items():
+            if run.started < late:
+                future.cancel()
         try:
-            return ended.get(timeout=1)
+            return ended.get(timeout=0.5)
         except Empty:
             if not pool.active:
                 raise UsageError(
@@ -189,7 +198,7 @@ def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
     """What a worker returned, or how it ended without returning."""
     try:
         return future.result()
-    except TimeoutError:
+    except CancelledError:
         return _failure(cell, "timeout", "the cell ran longer than --timeout")
     except ProcessExpired as error:
         code = error.exitcode or 0

@@ -1,5 +1,6 @@
 """What the fork server loads once, so that every worker starts with it and a cell costs no start-up."""
 
+import atexit
 import gc
 import warnings
 
@@ -32,6 +33,8 @@ compute_metrics(np.eye(2), np.arange(2))
 git_commit()
 load_announced()
 
-# A collection in a worker would write to every object here, and so copy the memory that workers share.
+# A collection in a worker would write to every object here, and so copy the memory that workers share. At the
+# end of this process everything is collected after all, or libraries would complain of leaks.
 gc.collect()
 gc.freeze()
+atexit.register(gc.unfreeze)

@@ -84,9 +84,18 @@ class ResultsFolder:
         return {record.key: record for record in self._parse(warn, move)}
 
     def write(self, outcome: Outcome) -> None:
-        """Write a record and its arrays, the record last; a failure never replaces a finished cell."""
+        """Write a record and its arrays, the record last, unless the cell is finished already.
+
+        Raises UsageError where another process has finished it with another result.
+        """
         name = outcome.record.key
-        if outcome.record.status != "ok" and self._holds_finished(name):
+        finished = self._find_finished(name)
+        if finished is not None:
+            if outcome.record.result not in (None, finished.result):
+                raise UsageError(
+                    f"another process has finished a cell in '{self.path}' with a different result "
+                    f"(records/{name}.json), which stays; 'reweightbench verify' tells whether it is right"
+                )
             return
         if outcome.arrays:
             buffer = io.BytesIO()
@@ -134,9 +143,10 @@ class ResultsFolder:
         for path in sorted(source.files(key), key=lambda path: path.suffix, reverse=True):
             write_atomically(self._records / path.name, path.read_bytes())
 
-    def _holds_finished(self, key: str) -> bool:
+    def _find_finished(self, key: str) -> Record | None:
         path = self._records / f"{key}.json"
-        return path.exists() and Record.model_validate_json(path.read_bytes()).status == "ok"
+        record = Record.model_validate_json(path.read_bytes()) if path.exists() else None
+        return record if record and record.status == "ok" else None
 
     def files(self, key: str) -> Iterator[Path]:
         """The files of one record."""

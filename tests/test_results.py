@@ -95,6 +95,18 @@ def test_a_failure_never_replaces_a_finished_cell(folder: ResultsFolder) -> None
     assert folder.read(print)[quick.key].status == "ok"
 
 
+def test_two_results_of_one_cell_are_an_error(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
+    record = outcomes[0].record
+    assert record.result is not None
+    assert record.cost is not None
+    slower = record.cost.model_copy(update={"total_seconds": 1e6})
+    folder.write(Outcome(record.model_copy(update={"cost": slower}), {}))
+    different = record.result.model_copy(update={"best_epoch": record.result.best_epoch + 1})
+    with pytest.raises(UsageError, match="with a different result .* which stays"):
+        folder.write(Outcome(record.model_copy(update={"result": different}), {}))
+    assert folder.read(print)[record.key] == record
+
+
 def test_copying_makes_the_target_equal(folder: ResultsFolder, outcomes, tmp_path: Path) -> None:
     target = ResultsFolder(tmp_path / "target")
     target.claim(MANIFEST)

@@ -1,0 +1,41 @@
+"""The command line in processes of its own, as users start and stop it, and what it leaves behind."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line as a user starts it."""
+    return [sys.executable, "-m", "reweightbench", *map(str, arguments)]
+
+
+def start(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end in `folder`."""
+    return subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def session(leader: int) -> list[int]:
+    """The processes of the session that a process has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # After the name, which may hold anything: state, parent, group, session.
+            state, _, _, number = status.read_text().rpartition(") ")[2].split()[:4]
+            if int(number) == leader and state != "Z":
+                found.append(int(status.parent.name))
+    return found
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Records without time, memory and environment, and the bytes of the arrays."""
+    held: dict[str, Any] = {path.name: path.read_bytes() for path in folder.glob("*.npz")}
+    for path in folder.glob("*.json"):
+        record = json.loads(path.read_text())
+        held[path.name] = {key: record[key] for key in record if key not in ("cost", "environment")}
+    return held
