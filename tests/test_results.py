@@ -84,25 +84,30 @@ def test_a_record_of_a_newer_schema_is_refused_and_stays(folder: ResultsFolder, 
     assert path.exists()
 
 
-def test_a_failure_never_replaces_a_finished_cell(folder: ResultsFolder) -> None:
+@pytest.fixture(name="finished", scope="module")
+def make_finished() -> Outcome:
     cell = plan_cells(load_suite("digits"), "embedded", "cpu")[0].cell
     quick = cell.model_copy(update={"budget": cell.budget.model_copy(update={"epochs": 1}), "seed": 9})
-    finished = run_outcome(quick, Sources())
+    return run_outcome(quick, Sources())
+
+
+def test_a_failure_never_replaces_a_finished_cell(folder: ResultsFolder, finished: Outcome) -> None:
     folder.write(finished)
     folder.write(
         Outcome(finished.record.model_copy(update={"status": "oom", "result": None, "cost": None}), {})
     )
-    assert folder.read(print)[quick.key].status == "ok"
+    assert folder.read(print)[finished.record.key].status == "ok"
 
 
-def test_two_results_of_one_cell_are_an_error(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
-    record = outcomes[0].record
+def test_two_results_of_one_cell_are_an_error(folder: ResultsFolder, finished: Outcome) -> None:
+    folder.write(finished)
+    record = finished.record
     assert record.result is not None
     assert record.cost is not None
     slower = record.cost.model_copy(update={"total_seconds": 1e6})
     folder.write(Outcome(record.model_copy(update={"cost": slower}), {}))
     different = record.result.model_copy(update={"best_epoch": record.result.best_epoch + 1})
-    with pytest.raises(UsageError, match="with a different result .* which stays"):
+    with pytest.raises(UsageError, match=r"with a different result .* which stays"):
         folder.write(Outcome(record.model_copy(update={"result": different}), {}))
     assert folder.read(print)[record.key] == record
 
