@@ -41,11 +41,15 @@ class Progress:
     best_state: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that was best on the validation part, the first of equals."""
+        return max(self.evaluations, key=lambda found: found.balanced_accuracy).epoch.number
+
     def add(self, evaluation: Evaluation, model: Classifier) -> None:
         """Note an epoch and the model after it."""
-        best = max((found.balanced_accuracy for found in self.evaluations), default=-1.0)
         self.evaluations.append(evaluation)
-        if evaluation.balanced_accuracy > best:
+        if self.best_epoch == evaluation.epoch.number:
             self.best_state = {name: value.clone() for name, value in model.state_dict().items()}
 
 

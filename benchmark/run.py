@@ -54,15 +54,12 @@ def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = 
     evaluations = progress.evaluations
     weights_sha256 = hash_tensors(model.state_dict())
     test_targets = material.data.targets[material.split.test]
-    last = prepared.probabilities(material.split.test)
-    model.load_state_dict(progress.best_state)
-    result = summarise(
-        material,
-        evaluations,
-        weights_sha256,
-        last=compute_metrics(last, test_targets),
-        best=compute_metrics(prepared.probabilities(material.split.test), test_targets),
-    )
+    predicted = prepared.probabilities(material.split.test)
+    last = best = compute_metrics(predicted, test_targets)
+    if progress.best_epoch != evaluations[-1].epoch.number:
+        model.load_state_dict(progress.best_state)
+        best = compute_metrics(prepared.probabilities(material.split.test), test_targets)
+    result = summarise(material, evaluations, weights_sha256, progress.best_epoch, last=last, best=best)
     cost = Cost(
         train_seconds=sum(evaluation.epoch.seconds for evaluation in evaluations),
         total_seconds=time.perf_counter() - started,
@@ -77,7 +74,7 @@ def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = 
         "clean": material.split.clean,
     }
     arrays = {name: ids.astype(np.int32) for name, ids in parts.items()}
-    return Outcome(record, arrays | {"predictions": last.argmax(1).astype(np.int32)})
+    return Outcome(record, arrays | {"predictions": predicted.argmax(1).astype(np.int32)})
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:

@@ -20,11 +20,16 @@ class Evaluation:
 
 
 def summarise(
-    material: Material, evaluations: list[Evaluation], weights_sha256: str, last: Metrics, best: Metrics
+    material: Material,
+    evaluations: list[Evaluation],
+    weights_sha256: str,
+    best_epoch: int,
+    *,
+    last: Metrics,
+    best: Metrics,
 ) -> Result:
     """The record's result from what was measured."""
     corrupted, parts = material.corrupted, material.split
-    scores = [evaluation.balanced_accuracy for evaluation in evaluations]
     return Result(
         fingerprint=material.data.fingerprint,
         sizes={
@@ -41,9 +46,9 @@ def summarise(
         ),
         last=last,
         best=best,
-        best_epoch=int(np.argmax(scores)),
+        best_epoch=best_epoch,
         validation_accuracy=evaluations[-1].accuracy,
-        validation_balanced_accuracy=scores[-1],
+        validation_balanced_accuracy=evaluations[-1].balanced_accuracy,
         steps=sum(evaluation.epoch.steps for evaluation in evaluations),
         zero_weight_steps=sum(evaluation.epoch.zero_weight_steps for evaluation in evaluations),
         weights_sha256=weights_sha256,
