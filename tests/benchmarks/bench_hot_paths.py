@@ -55,5 +55,5 @@ def test_report_of_ten_thousand_records(benchmark: Any, is_measuring: bool, tmp_
         seeds=tuple(range(seeds)),
     )
     assert not is_measuring or len(grid.planned) >= 10_000
-    arguments = (grid.suite, grid.planned, grid.records, tmp_path / "report")
+    arguments = (grid.suite, grid.planned, grid.records.values(), tmp_path / "report")
     benchmark.pedantic(write_report, args=arguments, rounds=1)
