@@ -130,7 +130,8 @@ def verify(suite: Suite, path: Path, sources: Sources, *, size: int, seed: int, 
     """Run a sample of recorded cells again, print a line for each, and say whether all records stand."""
     from reweightbench.benchmark.verification import Verified, choose_sample, verify  # noqa: PLC0415 - as in `report`
 
-    planned, records = read_recorded(suite, path, warn)
+    planned, recorded = read_recorded(suite, path, warn)
+    records = {record.key: record for record in recorded}
     found: list[Verified] = []
 
     def tell(verified: Verified) -> None:
@@ -162,17 +163,17 @@ def check(path: Path) -> Iterator[tuple[str, bool]]:
 
 def publish(suite: Suite, path: Path, target: Path) -> str:
     """Copy the suite's records to `target` and write the report there."""
-    from reweightbench.benchmark.findings import Findings  # noqa: PLC0415 - late for the reason in `report`
+    from reweightbench.benchmark.findings import make_findings  # noqa: PLC0415 - late for the reason in `report`
     from reweightbench.benchmark.report import check_findings  # noqa: PLC0415
 
     planned, records = read_recorded(suite, path, warn)
-    missing = sum(plan.key not in records or records[plan.key].status != "ok" for plan in planned)
-    if missing:
+    findings = make_findings(suite, planned, records)
+    if findings.absent:
         raise UsageError(
-            f"{missing} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
+            f"{len(findings.absent)} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
         )
     # Refuses what cannot be published before anything is copied.
-    check_findings(Findings(suite, planned, records))
+    check_findings(findings)
     source, published = ResultsFolder(path), ResultsFolder(target)
     published.claim(source.manifest())
     published.copy_from(source, {plan.key for plan in planned})

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from reweightbench.benchmark.findings import Findings, Finished
+from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.finished import Finished
 from reweightbench.benchmark.panels import (
     PERCENT,
     SMALL,
@@ -36,18 +37,16 @@ def draw_recall(findings: Findings, budget: str, clean_size: int) -> Figure:
     names = class_names(cells[0])
     labels = [show_label(method, 30) for method in methods]
     row_height = max(0.24, 0.05 + 0.14 * max(label.count("\n") + 1 for label in labels))
+    seeds: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+    for cell in cells:
+        seeds.setdefault((cell.planned.corruption, cell.planned.method), []).append(cell.recall)
     figure, panels = make_panels(corruptions, 3, 3.7, 0.5 + row_height * len(methods))
     axes_list = [axes for row in panels for axes in row]
     for axes, corruption in zip(axes_list, corruptions, strict=True):
         recall = np.full((len(methods), len(names)), np.nan)
         for row, method in enumerate(methods):
-            found = [
-                cell.result.last.recall
-                for cell in cells
-                if (cell.planned.method, cell.planned.corruption) == (method, corruption)
-            ]
-            if found:
-                recall[row] = np.mean(found, axis=0)
+            if (corruption, method) in seeds:
+                recall[row] = np.mean(seeds[corruption, method], axis=0)
         image = _draw_map(axes, recall)
         _name_ticks(axes, names, [])
     for row_panels in panels:
@@ -75,9 +74,7 @@ def draw_confusion(findings: Findings, budget: str, clean_size: int) -> Figure:
     figure, panels = make_panels(methods, 4, 2.7, 2.6)
     axes_list = [axes for row in panels for axes in row]
     for axes, method in zip(axes_list, methods, strict=True):
-        counts = np.sum(
-            [cell.result.last.confusion for cell in cells if cell.planned.method == method], axis=0
-        )
+        counts = findings.confusions[budget, clean_size, hardest, method]
         totals = counts.sum(axis=1, keepdims=True)
         image = _draw_map(
             axes, np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0), 0.005
@@ -99,14 +96,14 @@ def find_hardest(cells: list[Finished]) -> str:
     """The corruption with the lowest mean balanced accuracy of the reference, or of all methods without it."""
     own = [cell for cell in cells if cell.planned.method == REFERENCE] or cells
     scores = pd.Series(
-        [cell.result.last.balanced_accuracy for cell in own], index=[cell.planned.corruption for cell in own]
+        [cell.figures.balanced_accuracy for cell in own], index=[cell.planned.corruption for cell in own]
     )
     return str(scores.groupby(level=0, sort=False).mean().idxmin())
 
 
 def class_names(finished: Finished) -> list[str]:
     """Names of the classes, or their numbers where the dataset is not installed here."""
-    count = len(finished.result.last.recall)
+    count = len(finished.recall)
     dataset = DATASETS.classes.get(finished.planned.cell.dataset.name)
     names = dataset.classes if dataset and len(dataset.classes) == count else map(str, range(count))
     return [textwrap.shorten(name, 14, placeholder="…").replace("$", r"\$") for name in names]

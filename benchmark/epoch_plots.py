@@ -1,16 +1,15 @@
 """How training went: learning curves, memorised wrong targets and the weights of examples, by epoch."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.finished import Curve, CurveName
 from reweightbench.benchmark.panels import (
     PERCENT,
     SMALL,
@@ -23,11 +22,6 @@ from reweightbench.benchmark.panels import (
     make_styles,
     method_samples,
 )
-
-CurveName = Literal[
-    "validation_balanced_accuracy", "memorised", "weight_clean", "weight_mislabelled", "weight_auroc"
-]
-Curve = NDArray[np.float64]
 
 
 def draw_validation(findings: Findings, budget: str, clean_size: int) -> Figure:
@@ -102,13 +96,12 @@ def _draw_curves(findings: Findings, budget: str, clean_size: int, name: CurveNa
 def _collect(
     findings: Findings, budget: str, clean_size: int, name: CurveName
 ) -> dict[str, dict[str, list[Curve]]]:
-    """Curves by corruption and method, one per seed; those without a single value are left out."""
+    """Curves by corruption and method, one per seed that has it."""
     curves: dict[str, dict[str, list[Curve]]] = {}
     for cell in findings.select(budget, clean_size):
-        values = np.array(getattr(cell.result.curves, name), dtype=np.float64)
-        if not np.isnan(values).all():
+        if name in cell.curves:
             methods = curves.setdefault(cell.planned.corruption, {})
-            methods.setdefault(cell.planned.method, []).append(values)
+            methods.setdefault(cell.planned.method, []).append(cell.curves[name])
     return curves
 
 

@@ -1,12 +1,16 @@
 """What the records say about a suite's cells: which are finished, which are not, and what must be said."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from reweightbench.benchmark.finished import Finished, condense
 from reweightbench.benchmark.overhead import Overheads
-from reweightbench.benchmark.record import Cost, Environment, Record, Result
+from reweightbench.benchmark.record import Environment, Record
 from reweightbench.benchmark.suite import Planned, Suite
 from reweightbench.benchmark.timing import Timing
 
@@ -16,14 +20,8 @@ ENVIRONMENT_FIELDS = ("suite_version", "torch", "platform", "processor", "gpu")
 A = TypeVar("A", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A cell that ran to its end."""
-
-    planned: Planned
-    result: Result
-    cost: Cost
-    environment: Environment
+Confusions = dict[tuple[str, int, str, str], NDArray[np.int64]]
+"""Confusion matrices by budget, clean-set size, corruption and method, those of the seeds added up."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,16 @@ class Absent:
 
 @dataclass(frozen=True)
 class Findings:
-    """A suite's cells, their records by key and its finished timings; every axis keeps the order of the plan."""
+    """A suite's cells, finished ones and others, and its finished timings, everything in the order of the plan.
+
+    `confusions` are of the last epoch.
+    """
 
     suite: Suite
     planned: Sequence[Planned]
-    records: Mapping[str, Record]
+    finished: Sequence[Finished]
+    absent: Sequence[Absent]
+    confusions: Confusions
     timings: Sequence[Timing] = ()
 
     @cached_property
@@ -75,28 +78,6 @@ class Findings:
     def seeds(self) -> list[int]:
         """Seeds of the cells."""
         return self._axis(lambda planned: planned.seed)
-
-    @cached_property
-    def finished(self) -> list[Finished]:
-        """The cells whose record is `ok`."""
-        found = []
-        for planned in self.planned:
-            record = self.records.get(planned.key)
-            if record and record.status == "ok" and record.result and record.cost:
-                found.append(Finished(planned, record.result, record.cost, record.environment))
-        return found
-
-    @cached_property
-    def absent(self) -> list[Absent]:
-        """The cells without a result."""
-        done = {finished.planned.key for finished in self.finished}
-        absent = []
-        for planned in self.planned:
-            if planned.key not in done:
-                record = self.records.get(planned.key)
-                status, reason = (record.status, record.reason) if record else ("missing", None)
-                absent.append(Absent(planned, status, reason or ""))
-        return absent
 
     @cached_property
     def overheads(self) -> list[Overheads]:
@@ -133,3 +114,33 @@ class Findings:
 
     def _axis(self, read: Callable[[Planned], A]) -> list[A]:
         return list(dict.fromkeys(map(read, self.planned)))
+
+
+def make_findings(
+    suite: Suite, planned: Sequence[Planned], records: Iterable[Record], timings: Sequence[Timing] = ()
+) -> Findings:
+    """What the records say, from one pass in which no record stays in memory; those of other cells are left out."""
+    plans = {plan.key: plan for plan in planned}
+    finished: dict[str, Finished] = {}
+    absent = {plan.key: Absent(plan, "missing", "") for plan in planned}
+    confusions: Confusions = {}
+    environments: dict[Environment, Environment] = {}
+    for record in records:
+        if (plan := plans.get(record.key)) is None:
+            continue
+        if record.status != "ok" or record.result is None or record.cost is None:
+            absent[plan.key] = Absent(plan, record.status, record.reason or "")
+            continue
+        del absent[plan.key]
+        environment = environments.setdefault(record.environment, record.environment)
+        finished[plan.key] = condense(plan, record.result, record.cost, environment)
+        place = plan.budget, plan.clean_size, plan.corruption, plan.method
+        confusions[place] = confusions.get(place, 0) + np.array(record.result.last.confusion)
+    return Findings(
+        suite,
+        planned,
+        [finished[plan.key] for plan in planned if plan.key in finished],
+        list(absent.values()),
+        confusions,
+        timings,
+    )

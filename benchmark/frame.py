@@ -4,10 +4,11 @@ import math
 
 import pandas as pd
 
-from reweightbench.benchmark.findings import Findings, Finished
+from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.finished import Finished
 from reweightbench.benchmark.method import list_needs
-from reweightbench.benchmark.record import Metrics
 from reweightbench.benchmark.registry import METHODS, Spec
+from reweightbench.benchmark.suite import Planned
 from reweightbench.benchmark.timing import REFERENCE
 
 TEST_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
@@ -31,13 +32,14 @@ def make_frame(findings: Findings) -> pd.DataFrame:
     while other cells ran; NaN where that cell is not there.
     """
     reference = {
-        _pairing(finished): finished.cost.train_seconds
+        _pairing(finished): finished.figures.train_seconds
         for finished in findings.finished
         if finished.planned.method == REFERENCE
     }
-    frame = pd.DataFrame(
-        _row(finished, reference.get(_pairing(finished), math.nan)) for finished in findings.finished
-    )
+    frame = pd.DataFrame(_describe(finished.planned) for finished in findings.finished)
+    frame = frame.join(pd.DataFrame([finished.figures for finished in findings.finished]))
+    seconds = [reference.get(_pairing(finished), math.nan) for finished in findings.finished]
+    frame["overhead_unpaired"] = frame["train_seconds"] / pd.Series(seconds).replace(0, math.nan)
     for column, order in {
         "budget": findings.budgets,
         "corruption": findings.corruptions,
@@ -59,8 +61,7 @@ def is_control(spec: Spec) -> bool:
     return cls is not None and cls.family == "control"
 
 
-def _row(finished: Finished, reference_seconds: float) -> dict[str, object]:
-    planned, result, cost = finished.planned, finished.result, finished.cost
+def _describe(planned: Planned) -> dict[str, object]:
     cell = planned.cell
     return {
         "budget": planned.budget,
@@ -72,27 +73,8 @@ def _row(finished: Finished, reference_seconds: float) -> dict[str, object]:
         "noise": cell.noise.name if cell.noise else "none",
         "learning_rate": cell.budget.learning_rate,
         "epochs": cell.budget.epochs,
-        **_metrics(result.last, ""),
-        **_metrics(result.best, "best_"),
-        "validation_accuracy": result.validation_accuracy,
-        "validation_balanced_accuracy": result.validation_balanced_accuracy,
-        "train_seconds": cost.train_seconds,
-        "total_seconds": cost.total_seconds,
-        "peak_memory_bytes": cost.peak_memory_bytes,
-        "overhead_unpaired": cost.train_seconds / reference_seconds if reference_seconds else math.nan,
-        "best_epoch": result.best_epoch,
-        "steps": result.steps,
-        "zero_weight_steps": result.zero_weight_steps,
-        "train_size": result.sizes["train"],
-        "smallest_class": min(result.realised.class_counts),
-        "largest_class": max(result.realised.class_counts),
-        "noise_share": result.realised.noise_share,
         "key": planned.key,
     }
-
-
-def _metrics(metrics: Metrics, prefix: str) -> dict[str, float]:
-    return {f"{prefix}{name}": getattr(metrics, name) for name in TEST_METRICS}
 
 
 def _pairing(finished: Finished) -> tuple[str, int, str, int]:

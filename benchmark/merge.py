@@ -28,9 +28,10 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
     for folder in sources[1:]:
         folder.check(manifest)
     target.claim(manifest)
-    held = {key: _hold(target, record) for key, record in target.read(warn).items()}
+    held = {record.key: _hold(target, record) for record in target.scan(warn)}
     for folder in sources:
-        for key, record in folder.read(warn, move=False).items():
+        for record in folder.scan(warn, move=False):
+            key = record.key
             found, known = _hold(folder, record), held.get(key)
             if known is None or (found.digest and not known.digest):
                 held[key] = found

@@ -1,8 +1,10 @@
-"""Metrics of a classifier on a set of examples, by scikit-learn where it has them."""
+"""Metrics of a classifier on a set of examples, by scikit-learn where it has them.
+
+scikit-learn is imported by what uses it: it takes a second or two, and most commands compute no metric.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
 from reweightbench.benchmark.record import Metrics
 
@@ -11,6 +13,8 @@ CALIBRATION_BINS = 15
 
 def compute_metrics(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> Metrics:
     """Metrics of class probabilities `(n, c)` against true targets `(n,)`."""
+    from sklearn.metrics import confusion_matrix, f1_score  # noqa: PLC0415
+
     classes = probabilities.shape[1]
     predictions = probabilities.argmax(1)
     confusion = confusion_matrix(targets, predictions, labels=range(classes))
@@ -59,4 +63,6 @@ def separation(weights: NDArray[np.float64], is_mislabelled: NDArray[np.bool_]) 
     """AUROC with which weights tell clean from mislabelled examples; None if one kind is absent."""
     if is_mislabelled.all() or not is_mislabelled.any():
         return None
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415
+
     return float(roc_auc_score(~is_mislabelled, weights))

@@ -1,13 +1,13 @@
 """The report of a suite: tables, plots and the page that holds them, made from records alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.findings import Findings, make_findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.page import LINK, write_page
 from reweightbench.benchmark.plots import save_plots
@@ -34,7 +34,7 @@ class Report:
 def write_report(
     suite: Suite,
     planned: Sequence[Planned],
-    records: Mapping[str, Record],
+    records: Iterable[Record],
     folder: Path,
     *,
     timings: Sequence[Timing] = (),
@@ -47,7 +47,7 @@ def write_report(
     Raises UsageError where cells are not finished (unless `allow_partial`), where finished ones come from
     different environments (unless `allow_mixed`), and where they were trained on different data.
     """
-    findings = Findings(suite, planned, records, timings)
+    findings = make_findings(suite, planned, records, timings)
     check_findings(findings, allow_partial=allow_partial, allow_mixed=allow_mixed)
     frame = make_frame(findings)
     tables = make_tables(findings, frame)
@@ -95,12 +95,12 @@ def _check_environments(findings: Findings, allow_mixed: bool) -> None:
 def _check_data(findings: Findings) -> None:
     """Methods are compared on the same images and the same wrong targets, seed by seed."""
     targets: dict[tuple[str, int, int], str] = {}
-    fingerprint = findings.finished[0].result.fingerprint
+    fingerprint = findings.finished[0].fingerprint
     for finished in findings.finished:
-        planned, result = finished.planned, finished.result
+        planned = finished.planned
         place = planned.corruption, planned.clean_size, planned.seed
-        found = targets.setdefault(place, result.realised.targets_sha256)
-        if result.fingerprint != fingerprint or result.realised.targets_sha256 != found:
+        found = targets.setdefault(place, finished.targets_sha256)
+        if finished.fingerprint != fingerprint or finished.targets_sha256 != found:
             raise UsageError(
                 f"record {planned.key} ({planned.method} / {planned.corruption} / seed {planned.seed}) was trained "
                 "on other data than the others; delete it and run the suite again"

@@ -80,8 +80,34 @@ class ResultsFolder:
             ) from None
 
     def read(self, warn: Callable[[str], None], *, move: bool = True) -> dict[str, Record]:
-        """All records by key. A file that does not parse is named through `warn`, and moved aside if `move`."""
-        return {record.key: record for record in self._parse(warn, move)}
+        """All records by key: some 30 KB of memory each, so only for a folder known to be small."""
+        return {record.key: record for record in self.scan(warn, move=move)}
+
+    def scan(self, warn: Callable[[str], None], *, move: bool = True) -> Iterator[Record]:
+        """The records by and by, in the order of keys, each checked when its turn comes.
+
+        A file that does not parse is named through `warn`, and moved aside if `move`. Keep of a record what
+        is needed: thousands of whole ones fill the memory and slow down Python's garbage collector.
+        """
+        for path in sorted(self._records.glob("*.json"), key=lambda path: path.name):
+            if not RECORD_NAME.fullmatch(path.name):
+                continue
+            try:
+                record = Record.model_validate_json(path.read_bytes())
+                problem = "" if record.key == record.cell.key == path.stem else "its key is not its cell's"
+            except ValidationError as error:
+                _check_schema(path)
+                problem = f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
+            if problem and not move:
+                warn(f"record '{path}' is unreadable ({problem}) and left out")
+            elif problem:
+                aside = path.with_suffix(".json.unreadable")
+                path.replace(aside)
+                warn(
+                    f"record '{path}' is unreadable ({problem}); moved to '{aside.name}', the cell will run again"
+                )
+            else:
+                yield record
 
     def write(self, outcome: Outcome) -> None:
         """Write a record and its arrays, the record last, unless the cell is finished already.
@@ -153,27 +179,6 @@ class ResultsFolder:
         return (
             path for path in (self._records / f"{key}.json", self._records / f"{key}.npz") if path.exists()
         )
-
-    def _parse(self, warn: Callable[[str], None], move: bool) -> Iterator[Record]:
-        for path in sorted(self._records.glob("*.json")):
-            if not RECORD_NAME.fullmatch(path.name):
-                continue
-            try:
-                record = Record.model_validate_json(path.read_bytes())
-                problem = "" if record.key == record.cell.key == path.stem else "its key is not its cell's"
-            except ValidationError as error:
-                _check_schema(path)
-                problem = f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
-            if problem and not move:
-                warn(f"record '{path}' is unreadable ({problem}) and left out")
-            elif problem:
-                aside = path.with_suffix(".json.unreadable")
-                path.replace(aside)
-                warn(
-                    f"record '{path}' is unreadable ({problem}); moved to '{aside.name}', the cell will run again"
-                )
-            else:
-                yield record
 
 
 def _parse_timing(path: Path) -> Timing:

@@ -2,10 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -16,7 +17,7 @@ from reweightbench.benchmark.estimate import estimate_seconds
 from reweightbench.benchmark.grid import Workers, run_cells
 from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.material import check_method, gather
-from reweightbench.benchmark.record import Record
+from reweightbench.benchmark.record import Record, Status
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome
@@ -27,6 +28,14 @@ Warn = Callable[[str], None]
 
 # Without tqdm's own estimate, which takes all cells to be equally long.
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+
+
+class Known(NamedTuple):
+    """What a record says about its cell for counts and estimates; seconds exist if it is finished."""
+
+    status: Status
+    reason: str | None
+    seconds: float | None
 
 
 def dry_run(
@@ -58,11 +67,11 @@ def dry_run(
         yield f"  shard {shard.number} of {shard.count}: {len(planned)} cells"
     if data is None:
         return
-    records = folder.read(warn, move=False)
-    todo = [plan for plan in planned if plan.key not in records]
+    recorded = _survey(folder.scan(warn, move=False))
+    todo = [plan for plan in planned if plan.key not in recorded]
     if len(todo) < len(planned):
         yield f"  {len(planned) - len(todo)} of them have a record in '{folder.path}'"
-    seconds = Schedule(todo, planned, records).seconds_left(jobs)
+    seconds = Schedule(todo, planned, _durations(recorded)).seconds_left(jobs)
     if math.isnan(seconds):
         seconds = estimate_seconds(todo, data, sources, quiet) / jobs
     yield f"  about {describe_seconds(seconds)} (h:mm:ss) with {jobs} at a time on this machine"
@@ -96,9 +105,9 @@ def run(
         )
     )
     workers = replace(workers, checkpoints=Checkpoints(folder.checkpoints.resolve(), checkpoint_every))
-    records = folder.read(warn)
-    known = {key: record for key, record in records.items() if record.status == "ok" or not retry_failed}
-    schedule = Schedule([plan for plan in planned if plan.key not in known], planned, records)
+    recorded = _survey(folder.scan(warn))
+    known = {key: entry for key, entry in recorded.items() if entry.status == "ok" or not retry_failed}
+    schedule = Schedule([plan for plan in planned if plan.key not in known], planned, _durations(recorded))
     statuses = Counter(known[plan.key].status for plan in planned if plan.key in known)
     cached = statuses.total()
     with tqdm(
@@ -132,18 +141,20 @@ def run(
 def status(suite: Suite, path: Path, warn: Warn) -> Iterator[str]:
     """Counts by status and the time that is left, then a line per failed cell."""
     planned, records = read_recorded(suite, path, warn)
-    counts = Counter(records[plan.key].status if plan.key in records else "missing" for plan in planned)
+    known = _survey(records)
+    counts = Counter(known[plan.key].status if plan.key in known else "missing" for plan in planned)
     yield f"{suite.name}: {len(planned)} cells, " + ", ".join(
         f"{count} {name}" for name, count in counts.items()
     )
-    left = Schedule([plan for plan in planned if plan.key not in records], planned, records).seconds_left(1)
+    todo = [plan for plan in planned if plan.key not in known]
+    left = Schedule(todo, planned, _durations(known)).seconds_left(1)
     if left > 0:
         yield f"  about {describe_seconds(left)} of one worker's time left"
-    yield from _describe_failures(planned, records)
+    yield from _describe_failures(planned, known)
 
 
-def read_recorded(suite: Suite, path: Path, warn: Warn) -> tuple[list[Planned], dict[str, Record]]:
-    """The suite's cells as the folder's manifest has them, and the folder's records."""
+def read_recorded(suite: Suite, path: Path, warn: Warn) -> tuple[list[Planned], Iterator[Record]]:
+    """The suite's cells as the folder's manifest has them, and the folder's records, read by and by."""
     folder = ResultsFolder(path)
     manifest = folder.manifest()
     if manifest.suite != suite.name:
@@ -151,7 +162,7 @@ def read_recorded(suite: Suite, path: Path, warn: Warn) -> tuple[list[Planned], 
     # `run` may have been given another model and arithmetic than the suite's.
     numerics = suite.numerics.model_copy(update={"deterministic": manifest.deterministic})
     suite = suite.model_copy(update={"model": manifest.model, "numerics": numerics})
-    return plan_cells(suite, manifest.variant, manifest.device), folder.read(warn)
+    return plan_cells(suite, manifest.variant, manifest.device), folder.scan(warn)
 
 
 def describe_plan(plan: Planned) -> str:
@@ -164,11 +175,22 @@ def describe_seconds(seconds: float) -> str:
     return "?" if math.isnan(seconds) else str(timedelta(seconds=round(seconds)))
 
 
-def _describe_failures(planned: list[Planned], records: Mapping[str, Record]) -> Iterator[str]:
+def _survey(records: Iterable[Record]) -> dict[str, Known]:
+    return {
+        record.key: Known(record.status, record.reason, record.cost.total_seconds if record.cost else None)
+        for record in records
+    }
+
+
+def _durations(known: Mapping[str, Known]) -> dict[str, float]:
+    return {key: entry.seconds for key, entry in known.items() if entry.seconds is not None}
+
+
+def _describe_failures(planned: list[Planned], known: Mapping[str, Known]) -> Iterator[str]:
     for plan in planned:
-        record = records.get(plan.key)
-        if record is not None and record.status != "ok":
-            yield f"  {record.status}: {describe_plan(plan)}: {record.reason}"
+        entry = known.get(plan.key)
+        if entry is not None and entry.status != "ok":
+            yield f"  {entry.status}: {describe_plan(plan)}: {entry.reason}"
 
 
 def _plan(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned], ImageData]:

@@ -43,8 +43,9 @@ class Schedule:
     """
 
     def __init__(
-        self, todo: Iterable[Planned], planned: Iterable[Planned], records: Mapping[str, Record]
+        self, todo: Iterable[Planned], planned: Iterable[Planned], finished: Mapping[str, float]
     ) -> None:
+        """`finished` has the seconds that cells took earlier, by key."""
         self._groups = {plan.key: _group(plan) for plan in planned}
         self._waiting: dict[Group, deque[Planned]] = {}
         # In the order of keys, which is random, so that the first of a kind is not always the same setting.
@@ -52,9 +53,9 @@ class Schedule:
             self._waiting.setdefault(_group(plan), deque()).append(plan)
         self._running: set[str] = set()
         self._seconds: dict[Group, list[float]] = {}
-        for record in records.values():
-            if record.cost is not None and record.key in self._groups:
-                self._add(record.key, record.cost.total_seconds)
+        for key, seconds in finished.items():
+            if key in self._groups:
+                self._add(key, seconds)
         self._tried = {group.kind for group in self._seconds}
         self._fit()
 

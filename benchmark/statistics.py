@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 RESAMPLES = 1999
@@ -35,7 +35,7 @@ def summarise(values: Iterable[float]) -> Summary:
     if count < 2:
         return Summary(count, mean, math.nan, math.nan)
     deviation = float(sample.std(ddof=1))
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    quantile = float(special.stdtrit(count - 1, (1 + CONFIDENCE) / 2))
     return Summary(count, mean, deviation, quantile * deviation / math.sqrt(count))
 
 
@@ -50,6 +50,9 @@ class Median:
 
 def bootstrap_median(values: Sequence[float]) -> Median:
     """The median and its percentile bootstrap interval at 95%; equal for equal values."""
+    # Imported here because it takes a second, and few reports have timings.
+    from scipy import stats  # noqa: PLC0415
+
     interval = stats.bootstrap(
         (values,),
         np.median,

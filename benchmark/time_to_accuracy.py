@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reweightbench.benchmark.findings import Findings, Finished
+from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.finished import Finished
 from reweightbench.benchmark.overhead import Overheads
 from reweightbench.benchmark.table import ABSENT, Entry, Table
 from reweightbench.benchmark.timing import REFERENCE, file_name
@@ -41,7 +42,7 @@ def make_time_to_accuracy(findings: Findings, overheads: Overheads, clean_size: 
 def _find_shares(cells: Sequence[Finished]) -> dict[str, list[float]]:
     """Per method, the share of the epochs each run needs; infinite for a run that does not get there."""
     targets = {
-        _place(finished): finished.result.curves.validation_balanced_accuracy[-1]
+        _place(finished): finished.curves["validation_balanced_accuracy"][-1]
         for finished in cells
         if finished.planned.method == REFERENCE
     }
@@ -49,7 +50,7 @@ def _find_shares(cells: Sequence[Finished]) -> dict[str, list[float]]:
     for finished in cells:
         if _place(finished) not in targets:
             continue
-        curve = np.asarray(finished.result.curves.validation_balanced_accuracy)
+        curve = finished.curves["validation_balanced_accuracy"]
         reached = np.flatnonzero(curve >= targets[_place(finished)])
         share = (reached[0] + 1) / len(curve) if len(reached) else np.inf
         shares.setdefault(finished.planned.method, []).append(float(share))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from reweightbench.benchmark.dataset import AugmentationName, Dataset, ImageData, Sources
 from reweightbench.benchmark.image_cache import Decoded, describe
@@ -25,6 +24,9 @@ class Digits(Dataset):
 
     def load(self, sources: Sources) -> ImageData:
         """The digits in scikit-learn's order; reads none of the `sources`."""
+        # Imported here because it takes a second or two, and finding the datasets imports this file.
+        from sklearn.datasets import load_digits  # noqa: PLC0415
+
         digits = load_digits()
         images = (digits.images[..., None] * 15).astype(np.uint8)
         return describe(Decoded(images=images, targets=digits.target.astype(np.int64), variant="embedded"))

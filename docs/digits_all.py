@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.findings import make_findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.leaderboard import make_leaderboard
 from reweightbench.benchmark.results import ResultsFolder
@@ -168,7 +168,7 @@ CONTRADICTIONS = {
 def write() -> str:
     """The page; raises KeyError where a contradicted claim is not discussed."""
     folder, suite = ResultsFolder(DOCS.parent / "results" / SUITE), load_suite(SUITE)
-    findings = Findings(suite, *read_recorded(suite, folder.path, print), folder.timings())
+    findings = make_findings(suite, *read_recorded(suite, folder.path, print), folder.timings())
     frame = make_frame(findings)
     tables = [make_leaderboard(findings, frame, budget, CLEAN_SIZE) for budget in findings.budgets]
     tables += [

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from reweightbench.benchmark.dataset import Sources
-from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.findings import make_findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
@@ -192,7 +192,7 @@ def _accuracy_tables() -> list[Table]:
 def _read(name: str) -> pd.DataFrame:
     """The published records of a suite, a row each."""
     suite = load_suite(name)
-    return make_frame(Findings(suite, *read_recorded(suite, RESULTS / name, print)))
+    return make_frame(make_findings(suite, *read_recorded(suite, RESULTS / name, print)))
 
 
 def _pivot(

@@ -156,3 +156,14 @@ def test_a_folder_refuses_results_of_another_kind(folder: ResultsFolder, field: 
 def test_a_folder_without_results_says_how_to_start(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="reweightbench run"):
         ResultsFolder(tmp_path / "none").manifest()
+
+
+def test_records_are_read_by_and_by(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
+    *_, last = sorted(outcome.record.key for outcome in outcomes)
+    next(folder.files(last)).write_text("damaged")
+    warnings: list[str] = []
+    records = folder.scan(warnings.append)
+    assert next(records).key < last
+    assert warnings == []
+    assert last not in {record.key for record in records}
+    assert len(warnings) == 1

@@ -98,7 +98,7 @@ def test_the_longest_come_first_when_lengths_are_known() -> None:
 
 def test_records_of_earlier_runs_tell_the_lengths() -> None:
     grid = make_grid()
-    done = {plan.key: grid.records[plan.key] for plan in grid.planned if plan.seed == 0}
+    done = {plan.key: grid.records[plan.key].cost.total_seconds for plan in grid.planned if plan.seed == 0}
     todo = [plan for plan in grid.planned if plan.seed != 0]
     schedule = Schedule(todo, grid.planned, done)
     lengths = [grid.records[plan.key].cost.total_seconds for plan in todo]

@@ -1,19 +1,16 @@
-"""The suite's own hot paths: a step of each method, augmentation, the start of a worker, a large report."""
+"""The suite's own hot paths: a step of each method, augmentation, the start of a worker."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from made_up import ALL_CORRUPTIONS, ALL_METHODS, build_grid
 from reweightbench.benchmark.augmentation import augment
 from reweightbench.benchmark.dataset import AugmentationName
 from reweightbench.benchmark.grid import run_alone
 from reweightbench.benchmark.method import Stage
 from reweightbench.benchmark.registry import METHODS
-from reweightbench.benchmark.report import write_report
 
 STEPS = 10
 
@@ -44,16 +41,3 @@ def test_augmentation_of_a_batch(name: AugmentationName, size: int, benchmark: A
 def test_start_of_a_worker(benchmark: Any) -> None:
     run_alone(os.getpid, threads=1)
     benchmark.pedantic(run_alone, args=(os.getpid,), kwargs={"threads": 1}, rounds=5)
-
-
-def test_report_of_ten_thousand_records(benchmark: Any, is_measuring: bool, tmp_path: Path) -> None:
-    seeds = 72 if is_measuring else 1
-    grid = build_grid(
-        methods=tuple(ALL_METHODS),
-        corruptions=ALL_CORRUPTIONS,
-        budgets={"short": 8, "long": 30},
-        seeds=tuple(range(seeds)),
-    )
-    assert not is_measuring or len(grid.planned) >= 10_000
-    arguments = (grid.suite, grid.planned, grid.records, tmp_path / "report")
-    benchmark.pedantic(write_report, args=arguments, rounds=1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.findings import make_findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.leaderboard import make_leaderboard
 from reweightbench.benchmark.report import write_report
@@ -40,7 +40,7 @@ def column(table: Table, name: str) -> dict[str, str]:
 
 
 def board(grid: Any, *timings: Timing) -> Table:
-    findings = Findings(grid.suite, grid.planned, grid.records, timings)
+    findings = make_findings(grid.suite, grid.planned, grid.records.values(), timings)
     return make_leaderboard(findings, make_frame(findings), "short", 100)
 
 
@@ -75,7 +75,7 @@ def test_machines_are_never_averaged(make_grid: MakeGrid) -> None:
 def test_the_report_holds_tables_and_a_plot_per_machine(make_grid: MakeGrid, folder: Path) -> None:
     grid = make_grid()
     timings = [make_timing(grid, {"meta_reweight": 2.0}, hardware) for hardware in ("First/CPU", "Second")]
-    report = write_report(grid.suite, grid.planned, grid.records, folder, timings=timings)
+    report = write_report(grid.suite, grid.planned, grid.records.values(), folder, timings=timings)
     names = {path.name for path in report.paths}
     for machine in ("first-cpu", "second"):
         assert f"overhead-{machine}.csv" in names
@@ -91,7 +91,7 @@ def test_the_report_holds_tables_and_a_plot_per_machine(make_grid: MakeGrid, fol
 def test_a_plot_without_any_timed_method_is_left_out(make_grid: MakeGrid, folder: Path) -> None:
     grid = make_grid(methods=("focal",))
     timing = make_timing(make_grid(), {"meta_reweight": 2.0})
-    report = write_report(grid.suite, grid.planned, grid.records, folder, timings=[timing])
+    report = write_report(grid.suite, grid.planned, grid.records.values(), folder, timings=[timing])
     assert ("no method with a result was timed") in dict(report.skipped).values()
 
 
@@ -113,7 +113,7 @@ def test_time_to_accuracy_is_the_first_epoch_that_reaches_it_times_the_overhead(
     change_curve(grid, [0.1, 0.2, 0.3, 0.4], method="meta_reweight", seed=2)
     change_curve(grid, [0.1, 0.2, 0.3, 0.69], method="focal")
     timing = make_timing(grid, {"meta_reweight": 3.0, "focal": 1.1})
-    findings = Findings(grid.suite, grid.planned, grid.records, [timing])
+    findings = make_findings(grid.suite, grid.planned, grid.records.values(), [timing])
     table = make_time_to_accuracy(findings, findings.overheads[0], 100)
     assert column(table, "short") == {
         "sgd": "0.50 (6 of 6)",
@@ -130,7 +130,9 @@ def test_time_to_accuracy_of_methods_without_reference_or_timing(
     for method in {"sgd", "meta_reweight", "focal"} - set(methods):
         for planned in grid.find(method=method):
             del grid.records[planned.key]
-    findings = Findings(grid.suite, grid.planned, grid.records, [make_timing(grid, {"meta_reweight": 2.0})])
+    findings = make_findings(
+        grid.suite, grid.planned, grid.records.values(), [make_timing(grid, {"meta_reweight": 2.0})]
+    )
     table = make_time_to_accuracy(findings, findings.overheads[0], 100)
     shown = column(table, "short")
     assert shown["focal"] == "–"  # noqa: RUF001

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from made_up import ALL_METHODS
-from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.findings import Findings, make_findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.panels import NothingToDraw, add_title, make_styles, show_label
 from reweightbench.benchmark.plots import Plot, list_plots, save_plots
@@ -35,7 +35,7 @@ MakeGrid = Callable[..., Any]
 
 
 def findings_of(grid: Any) -> Findings:
-    return Findings(grid.suite, grid.planned, grid.records)
+    return make_findings(grid.suite, grid.planned, grid.records.values())
 
 
 def plots_of(grid: Any) -> dict[str, Plot]:

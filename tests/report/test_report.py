@@ -22,7 +22,7 @@ LINK = re.compile(r"\]\(([^)]*)\)")
 
 
 def report_on(grid: Any, folder: Path, **allow: bool) -> Report:
-    return write_report(grid.suite, grid.planned, grid.records, folder, **allow)
+    return write_report(grid.suite, grid.planned, grid.records.values(), folder, **allow)
 
 
 def read_page(grid: Any, folder: Path, **allow: bool) -> str:
@@ -161,7 +161,7 @@ def test_equal_records_give_equal_bytes_in_another_process(make_grid: MakeGrid, 
     )
     report_on(grid, tmp_path / "here")
     turned = dict(reversed(grid.records.items()))
-    (tmp_path / "grid.pickle").write_bytes(pickle.dumps((grid.suite, grid.planned, turned)))
+    (tmp_path / "grid.pickle").write_bytes(pickle.dumps((grid.suite, grid.planned, list(turned.values()))))
     script = (
         "import pickle, pathlib, sys; from reweightbench.benchmark.report import write_report; "
         "folder = pathlib.Path(sys.argv[1]); "
@@ -178,7 +178,7 @@ def test_earlier_files_are_deleted_but_no_others(make_grid: MakeGrid, folder: Pa
     grid = make_grid(**TINY | {"methods": ("sgd", "focal")})
     partial = dict(grid.records)
     del partial[grid.planned[1].key]
-    write_report(grid.suite, grid.planned, partial, folder, allow_partial=True)
+    write_report(grid.suite, grid.planned, partial.values(), folder, allow_partial=True)
     stale = folder / "tables" / "missing-cells.md"
     own = [folder / "plots" / "mine.png", folder / "tables" / "mine.csv", folder / "mine.md"]
     for path in own:

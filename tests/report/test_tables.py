@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reweightbench.benchmark.findings import Findings
+from reweightbench.benchmark.findings import Findings, make_findings
 from reweightbench.benchmark.frame import METRICS, make_frame
 from reweightbench.benchmark.leaderboard import make_leaderboard
 from reweightbench.benchmark.registry import METHODS
@@ -40,7 +40,7 @@ MakeGrid = Callable[..., Any]
 
 
 def findings_of(grid: Any) -> Findings:
-    return Findings(grid.suite, grid.planned, grid.records)
+    return make_findings(grid.suite, grid.planned, grid.records.values())
 
 
 def read(grid: Any, metric: str, **labels: object) -> list[float]:

@@ -1,0 +1,84 @@
+"""Large grids: reading and checking ten thousand records, reporting on them, and growth with their number."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from made_up import ALL_CORRUPTIONS, ALL_METHODS, Grid, build_grid
+from reweightbench.benchmark.findings import make_findings
+from reweightbench.benchmark.report import write_report
+from reweightbench.benchmark.results import ResultsFolder
+
+SEEDS = 72
+"""With 140 settings that is 10,080 records."""
+
+PARTS = 4
+MOST = 1.25 * PARTS
+"""What reading `PARTS` times as many records may take of the time."""
+
+LargeGrid = tuple[Grid, ResultsFolder]
+
+
+def make_large_grid(path: Path, seeds: int) -> LargeGrid:
+    """A grid and a folder with its records."""
+    grid = build_grid(
+        methods=tuple(ALL_METHODS),
+        corruptions=ALL_CORRUPTIONS,
+        budgets={"short": 8, "long": 30},
+        seeds=tuple(range(seeds)),
+    )
+    (path / "records").mkdir(parents=True)
+    # Not by `ResultsFolder.write`, which waits for the disk after every record.
+    for key, record in grid.records.items():
+        (path / "records" / f"{key}.json").write_text(record.model_dump_json())
+    return grid, ResultsFolder(path)
+
+
+def read(large: LargeGrid) -> None:
+    """Read and check every record, and keep what a report needs."""
+    grid, folder = large
+    findings = make_findings(grid.suite, grid.planned, folder.scan(print))
+    assert len(findings.finished) == len(grid.planned)
+
+
+def reading_window(large: LargeGrid) -> Callable[[], float]:
+    """Seconds of reading once."""
+
+    def run() -> float:
+        started = time.perf_counter()
+        read(large)
+        return time.perf_counter() - started
+
+    return run
+
+
+@pytest.fixture(scope="module", name="large")
+def large_grid(is_measuring: bool, tmp_path_factory: pytest.TempPathFactory) -> LargeGrid:
+    """Ten thousand records where figures are wanted, else a few hundred."""
+    return make_large_grid(tmp_path_factory.mktemp("large"), SEEDS if is_measuring else PARTS)
+
+
+def test_reading_of_ten_thousand_records(benchmark: Any, large: LargeGrid) -> None:
+    benchmark.pedantic(read, args=(large,), rounds=3)
+
+
+def test_report_of_ten_thousand_records(benchmark: Any, large: LargeGrid, tmp_path: Path) -> None:
+    grid, folder = large
+
+    def report() -> None:
+        write_report(grid.suite, grid.planned, folder.scan(print), tmp_path / "report")
+
+    benchmark.pedantic(report, rounds=1)
+
+
+def test_reading_time_grows_with_the_number_of_records(
+    large: LargeGrid, compare: Any, is_measuring: bool, tmp_path: Path
+) -> None:
+    grid, _ = large
+    small = make_large_grid(tmp_path / "small", len(grid.suite.seeds) // PARTS)
+    windows = {"all": reading_window(large), f"1 of {PARTS}": reading_window(small)}
+    ratio = compare(windows, f"1 of {PARTS}", 5)["all"]
+    assert not is_measuring or ratio.value <= MOST
