@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, TimeoutError
@@ -24,6 +25,9 @@ from reweightbench.benchmark.record import Record, Status
 from reweightbench.benchmark.run import Outcome, run_outcome
 
 T = TypeVar("T")
+
+Finish = Callable[[Outcome, float], None]
+"""Takes each outcome and the seconds it took a worker, in the order in which cells end."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -66,9 +70,7 @@ def choose_gpus(text: str, device: str) -> tuple[str, ...]:
     return tuple(there[int(number)] for number in numbers)
 
 
-def run_cells(
-    cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Callable[[Outcome, float], None]
-) -> None:
+def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Finish) -> None:
     """Run every cell; hand each outcome, and the seconds it took a worker, to `finish` in the order they end.
 
     A cell is taken from `cells` when a worker is free for it. One that raises, hangs, or kills its process
@@ -116,6 +118,14 @@ def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
     return result
 
 
+def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
+    """The outcome of a cell that did not come to its end."""
+    record = Record(
+        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
+    )
+    return Outcome(record, {})
+
+
 @dataclass(frozen=True)
 class _Ended:
     """A cell whose worker has ended, and what the worker occupied."""
@@ -136,13 +146,13 @@ def _attempt(cell: Cell, sources: Sources, gpu: str | None, memory: int | None) 
             _limit_memory(memory)
         return run_outcome(cell, sources)
     except NonFiniteLossError as error:
-        return _failure(cell, "nonfinite", str(error))
+        return make_failure(cell, "nonfinite", str(error))
     except MemoryError as error:
-        return _failure(cell, "oom", str(error) or "out of memory")
+        return make_failure(cell, "oom", str(error) or "out of memory")
     except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
         is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
         status: Status = "oom" if is_memory else "error"
-        return _failure(cell, status, f"{type(error).__name__}: {error}")
+        return make_failure(cell, status, f"{type(error).__name__}: {error}")
 
 
 def _limit_memory(memory: int) -> None:
@@ -180,20 +190,13 @@ def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
     try:
         return future.result()
     except TimeoutError:
-        return _failure(cell, "timeout", "the cell ran longer than --timeout")
+        return make_failure(cell, "timeout", "the cell ran longer than --timeout")
     except ProcessExpired as error:
         code = error.exitcode or 0
         reason = (
             f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
         )
-        return _failure(cell, "crashed", reason)
-
-
-def _failure(cell: Cell, status: Status, reason: str) -> Outcome:
-    record = Record(
-        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
-    )
-    return Outcome(record, {})
+        return make_failure(cell, "crashed", reason)
 
 
 def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext:
@@ -212,3 +215,12 @@ def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext
 def _start_worker() -> None:
     # Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the process that started this one, however it comes, and end too."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
