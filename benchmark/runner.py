@@ -2,15 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 from tqdm import tqdm
 
+from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
-from reweightbench.benchmark.grid import Workers, run_cells
+from reweightbench.benchmark.grid import Finish, Workers, run_cells
 from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.material import check_method, gather
 from reweightbench.benchmark.record import Record
@@ -21,6 +22,8 @@ from reweightbench.benchmark.schedule import Schedule
 from reweightbench.benchmark.suite import Device, Planned, Shard, Suite, plan_cells
 
 Warn = Callable[[str], None]
+Engine = Callable[[Iterable[Cell], Sources, Workers, Finish], None]
+"""What runs cells: `run_cells` of `grid`, or something that keeps its promises."""
 
 # Without tqdm's own estimate, which takes all cells to be equally long.
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
@@ -50,6 +53,7 @@ def run(
     device: Device,
     *,
     workers: Workers,
+    engine: Engine = run_cells,
     shard: Shard,
     retry_failed: bool,
     quiet: bool,
@@ -79,10 +83,11 @@ def run(
 
         def show() -> None:
             failed = statuses.total() - statuses["ok"]
-            left = describe_seconds(schedule.seconds_left(workers.jobs))
+            left = describe_seconds(schedule.seconds_left(schedule.at_once or workers.jobs))
             bar.set_postfix(done=bar.n - cached, failed=failed, cached=cached, left=left)
 
         def finish(outcome: Outcome, seconds: float) -> None:
+            _check_data(outcome.record, data)
             folder.write(outcome)
             schedule.note(outcome.record, seconds)
             statuses[outcome.record.status] += 1
@@ -92,7 +97,7 @@ def run(
         show()
         if cached < len(planned):
             announce(planned[0].cell.dataset, sources)
-            run_cells(schedule, sources, workers, finish)
+            engine(schedule, sources, workers, finish)
     failed = statuses.total() - statuses["ok"]
     if failed:
         warn(
@@ -133,6 +138,15 @@ def describe_plan(plan: Planned) -> str:
 def describe_seconds(seconds: float) -> str:
     """`0:03:20`, or `?` for what is not known."""
     return "?" if math.isnan(seconds) else str(timedelta(seconds=round(seconds)))
+
+
+def _check_data(record: Record, data: ImageData) -> None:
+    """Raise UsageError for a record of other data, as another node of a cluster may hold them."""
+    if record.result is not None and record.result.fingerprint != data.fingerprint:
+        raise UsageError(
+            f"a cell was run on data with fingerprint {record.result.fingerprint[:16]}, here it is "
+            f"{data.fingerprint[:16]}; put the same files into --data-dir on every node"
+        )
 
 
 def _describe_failures(planned: list[Planned], records: Mapping[str, Record]) -> Iterator[str]:

@@ -51,6 +51,7 @@ class Schedule:
         for plan in sorted(todo, key=lambda plan: plan.key):
             self._waiting.setdefault(_group(plan), deque()).append(plan)
         self._running: set[str] = set()
+        self._at_once = 0
         self._seconds: dict[Group, list[float]] = {}
         for record in records.values():
             if record.cost is not None and record.key in self._groups:
@@ -69,8 +70,14 @@ class Schedule:
             self._running.add(plan.key)
             yield plan.cell
 
+    @property
+    def at_once(self) -> int:
+        """How many cells were running when the last one ended; 0 before that."""
+        return self._at_once
+
     def note(self, record: Record, seconds: float) -> None:
         """A cell ended after occupying a worker for `seconds`."""
+        self._at_once = len(self._running)
         self._running.discard(record.key)
         if record.status == "ok":
             is_first = self._groups[record.key] not in self._seconds
