@@ -1,20 +1,23 @@
 """The command line: every user mistake is one line, and the exit code is 0 only if all is well."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from reweightbench import __version__
-from reweightbench.benchmark import actions, runner
+from reweightbench.benchmark import actions, cluster, runner
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.grid import run_cells
 from reweightbench.benchmark.options import (
     choose_workers,
     count_jobs,
     data_options,
     device_option,
+    engine_options,
     methods_option,
     quiet_option,
     results_option,
@@ -98,6 +101,7 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 @data_options
 @selection_options
 @worker_options
+@engine_options
 @device_option
 @weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
@@ -119,6 +123,8 @@ def run(
     memory_per_cell: float | None,
     gpus: str | None,
     per_gpu: int | None,
+    engine: str,
+    address: str | None,
     shard: str | None,
     dry_run: bool,
     quiet: bool,
@@ -128,10 +134,12 @@ def run(
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = actions.with_weights(chosen, sources, weights)
     part = parse_shard(shard) if shard else Shard()
-    place = actions.resolve_device(device)
+    place = actions.resolve_device(device, engine)
     workers = choose_workers(
         chosen,
         place,
+        engine=engine,
+        address=address,
         jobs=jobs,
         timeout=timeout,
         memory_gib=memory_per_cell,
@@ -148,6 +156,9 @@ def run(
         sources,
         place,
         workers=workers,
+        engine=partial(cluster.run_cells, address=address, per_gpu=per_gpu or 1)
+        if engine == "ray"
+        else run_cells,
         shard=part,
         retry_failed=retry_failed,
         quiet=quiet,
