@@ -278,3 +278,16 @@ def test_method_files_travel_with_the_cells(tmp_path: Path) -> None:
         assert path != own
         assert path.read_text() == text
     assert not path.exists()
+
+
+def test_a_cell_ends_with_a_killed_parent(place: Place) -> None:
+    (place.folder / "waits.py").write_text(WAITS.format(place=str(place.folder)))
+    runner = place.start("run", "tiny.toml", "--methods", "waits.py", "--quiet")
+    wait_until(place.started)
+    ((_, cell),) = place.started()
+    runner.kill()
+    runner.communicate(timeout=60)
+    try:
+        wait_until(lambda: not Path(f"/proc/{cell}").exists())
+    finally:
+        (place.folder / "go").touch()
