@@ -63,8 +63,13 @@ def prepare(label: str, sources: Sources) -> Iterator[str]:
     yield "  " + ", ".join(f"{name} {count}" for name, count in zip(dataset.classes, counts, strict=True))
 
 
-def resolve_device(name: str) -> Device:
-    """`cpu` or `cuda` for what was asked; raises UsageError where there is no such device."""
+def resolve_device(name: str, engine: str = "local") -> Device:
+    """`cpu` or `cuda` for what was asked; raises UsageError where there is no such device.
+
+    The nodes of a cluster may have GPUs where the driver has none.
+    """
+    if name == "cuda" and engine == "ray":
+        return "cuda"
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device is available to torch; use --device cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -70,7 +70,7 @@ def save(path: Path, training: Training, progress: Progress, seconds: float) -> 
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
 
 

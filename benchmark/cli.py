@@ -1,20 +1,23 @@
 """The command line: every user mistake is one line, and the exit code is 0 only if all is well."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from reweightbench import __version__
-from reweightbench.benchmark import actions, runner
+from reweightbench.benchmark import actions, cluster, runner
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.grid import run_cells
 from reweightbench.benchmark.options import (
     choose_workers,
     count_jobs,
     data_options,
     device_option,
+    engine_options,
     methods_option,
     quiet_option,
     results_option,
@@ -98,6 +101,7 @@ def prepare(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 @data_options
 @selection_options
 @worker_options
+@engine_options
 @device_option
 @weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
@@ -125,6 +129,8 @@ def run(
     checkpoint_every: int | None,
     gpus: str | None,
     per_gpu: int | None,
+    engine: str,
+    address: str | None,
     shard: str | None,
     deterministic: bool,
     dry_run: bool,
@@ -139,10 +145,12 @@ def run(
             update={"numerics": chosen.numerics.model_copy(update={"deterministic": True})}
         )
     part = parse_shard(shard) if shard else Shard()
-    place = actions.resolve_device(device)
+    place = actions.resolve_device(device, engine)
     workers = choose_workers(
         chosen,
         place,
+        engine=engine,
+        address=address,
         jobs=jobs,
         timeout=timeout,
         memory_gib=memory_per_cell,
@@ -157,7 +165,8 @@ def run(
             sources,
             place,
             shard=part,
-            jobs=workers.jobs,
+            # How many cells a cluster can take is known when it is there.
+            jobs=workers.jobs if engine == "local" else jobs or 1,
             quiet=quiet,
             warn=actions.warn,
         )
@@ -170,6 +179,9 @@ def run(
         sources,
         place,
         workers=workers,
+        engine=partial(cluster.run_cells, address=address, per_gpu=per_gpu or 1)
+        if engine == "ray"
+        else run_cells,
         shard=part,
         checkpoint_every=checkpoint_every,
         retry_failed=retry_failed,

@@ -28,17 +28,18 @@ from reweightbench.benchmark.run import Outcome, run_outcome
 
 T = TypeVar("T")
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+Finish = Callable[[Outcome, float], None]
+"""Takes each outcome and the seconds it took a worker, in the order in which cells end."""
 
-SPARE = 2
-"""Processes that stand ready, so that no cell waits for its process to start."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Workers:
     """How cells are run.
 
-    `jobs` processes at a time, each with `threads` threads; `timeout` seconds after which a cell is given up;
+    `jobs` cells at a time, each with `threads` threads, and `spare` processes that stand ready, so that no cell
+    waits for its process to start; `timeout` seconds after which a cell is given up;
     `memory` bytes that a cell may allocate; `gpus` names the devices that take `jobs / len(gpus)` cells each;
     `checkpoints` is where cells that were stopped go on from.
     """
@@ -49,6 +50,7 @@ class Workers:
     memory: int | None = None
     gpus: tuple[str, ...] = ()
     checkpoints: Checkpoints | None = None
+    spare: int = 2
 
     @property
     def slots(self) -> list[str | None]:
@@ -74,9 +76,7 @@ def choose_gpus(text: str, device: str) -> tuple[str, ...]:
     return tuple(there[int(number)] for number in numbers)
 
 
-def run_cells(
-    cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Callable[[Outcome, float], None]
-) -> None:
+def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Finish) -> None:
     """Run every cell; hand each outcome, and the seconds it took a worker, to `finish` in the order they end.
 
     A cell is taken from `cells` when a worker is free for it. One that raises, hangs, or kills its process
@@ -84,7 +84,7 @@ def run_cells(
     running cells are stopped and the error is passed on.
     """
     pool = ProcessPool(
-        max_workers=workers.jobs + SPARE,
+        max_workers=workers.jobs + workers.spare,
         max_tasks=1,
         initializer=_start_worker,
         context=_prepared_context(workers.threads),
@@ -127,6 +127,14 @@ def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
     return result
 
 
+def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
+    """The outcome of a cell that did not come to its end."""
+    record = Record(
+        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
+    )
+    return Outcome(record, {})
+
+
 @dataclass(frozen=True)
 class _Running:
     """A cell in a worker, what it occupies, and since when on the monotonic clock."""
@@ -148,13 +156,13 @@ def _attempt(
             _limit_memory(memory)
         return run_outcome(cell, sources, checkpoints)
     except NonFiniteLossError as error:
-        return _failure(cell, "nonfinite", str(error))
+        return make_failure(cell, "nonfinite", str(error))
     except MemoryError as error:
-        return _failure(cell, "oom", str(error) or "out of memory")
+        return make_failure(cell, "oom", str(error) or "out of memory")
     except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
         is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
         status: Status = "oom" if is_memory else "error"
-        return _failure(cell, status, f"{type(error).__name__}: {error}")
+        return make_failure(cell, status, f"{type(error).__name__}: {error}")
 
 
 def _limit_memory(memory: int) -> None:
@@ -199,20 +207,13 @@ def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
     try:
         return future.result()
     except CancelledError:
-        return _failure(cell, "timeout", "the cell ran longer than --timeout")
+        return make_failure(cell, "timeout", "the cell ran longer than --timeout")
     except ProcessExpired as error:
         code = error.exitcode or 0
         reason = (
             f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
         )
-        return _failure(cell, "crashed", reason)
-
-
-def _failure(cell: Cell, status: Status, reason: str) -> Outcome:
-    record = Record(
-        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
-    )
-    return Outcome(record, {})
+        return make_failure(cell, "crashed", reason)
 
 
 def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext:
@@ -237,6 +238,6 @@ def _start_worker() -> None:
 def _end_with_parent() -> None:
     """A parent that is killed cannot stop its workers, and nobody would take their results."""
     parent = multiprocessing.parent_process()
-    assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,6 +1,7 @@
 """Options that several commands share, and what they stand for."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,7 +63,7 @@ worker_options = options(
     click.option(
         "--jobs",
         type=click.IntRange(1),
-        help="Cells at a time  [default: cores / threads of a cell; 1 on a GPU].",
+        help="Cells at a time  [default: cores / threads of a cell; 1 on a GPU; what a cluster can take].",
     ),
     click.option(
         "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a cell is given up."
@@ -80,7 +81,23 @@ worker_options = options(
     ),
     click.option("--gpus", help="GPUs to use, for example 0,1."),
     click.option(
-        "--per-gpu", type=click.IntRange(1), help="Cells at a time on each of --gpus  [default: 1]."
+        "--per-gpu",
+        type=click.IntRange(1),
+        help="Cells at a time on each of --gpus, or of a cluster's  [default: 1].",
+    ),
+)
+
+
+engine_options = options(
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        help="What runs the cells: this machine, or a Ray cluster.",
+    ),
+    click.option(
+        "--address",
+        help="Ray cluster: HOST:PORT, or auto for this machine's  [default: start Ray on this machine].",
     ),
 )
 
@@ -89,6 +106,8 @@ def choose_workers(
     suite: Suite,
     device: str,
     *,
+    engine: str,
+    address: str | None,
     jobs: int | None,
     timeout: float | None,
     memory_gib: float | None,
@@ -96,16 +115,31 @@ def choose_workers(
     per_gpu: int | None,
 ) -> Workers:
     """What the options say about running cells; raises UsageError where they do not fit."""
+    if address is not None and engine != "ray":
+        raise UsageError(f"--address {address} is of use with --engine ray only; add that or leave it out")
+    if gpus is not None and engine == "ray":
+        raise UsageError(f"--gpus {gpus}: Ray assigns the GPUs; leave it out, --per-gpu and --jobs remain")
     names = choose_gpus(gpus, device) if gpus is not None else ()
     if names and jobs:
         raise UsageError("--gpus says how many cells run at a time; leave --jobs out, or use --per-gpu")
-    if per_gpu is not None and not names:
+    if per_gpu is not None and engine == "ray" and device != "cuda":
+        raise UsageError(
+            f"--per-gpu {per_gpu} is of no use on the device {device}; leave it out or use --device cuda"
+        )
+    if per_gpu is not None and not names and engine != "ray":
         raise UsageError(f"--per-gpu {per_gpu} is of use with --gpus only; name the GPUs, or use --jobs")
     if memory_gib and not Path("/proc/self/status").exists():
         raise UsageError("--memory-per-cell needs Linux; leave it out")
     threads = suite.numerics.threads
+    if names:
+        count = len(names) * (per_gpu or 1)
+    elif engine == "ray":
+        # The cluster says how many it can take.
+        count = jobs or sys.maxsize
+    else:
+        count = count_jobs(jobs, device, threads)
     return Workers(
-        jobs=len(names) * (per_gpu or 1) if names else count_jobs(jobs, device, threads),
+        jobs=count,
         threads=threads,
         timeout=timeout,
         memory=int(memory_gib * GIBIBYTE) if memory_gib else None,

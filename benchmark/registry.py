@@ -67,14 +67,10 @@ class Registry(Generic[C]):
         """Load a user's own Python file and return the names it adds; their version is the file's sha256."""
         if not path.is_file():
             raise UsageError(f"no file '{path}'; give the path of a Python file")
-        shipped = self.classes
-        own = [
-            name
-            for name, cls in shipped.items()
-            if name not in self._versions and Path(inspect.getfile(cls)).resolve() == path.resolve()
-        ]
+        own = self.defined_in(path)
         if own:
             return own
+        shipped = self.classes
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         module = _load_file(path, digest)
         names = [name for name, cls in shipped.items() if cls.__module__ == module.__name__]
@@ -88,6 +84,14 @@ class Registry(Generic[C]):
         self._classes |= added
         self._versions.update(dict.fromkeys(added, digest))
         return list(added)
+
+    def defined_in(self, path: Path) -> list[str]:
+        """Names of the package's own components whose code is that file."""
+        return [
+            name
+            for name, cls in self.classes.items()
+            if name not in self._versions and Path(inspect.getfile(cls)).resolve() == path.resolve()
+        ]
 
     def create(self, label: str) -> C:
         """The component a label names, its options converted to the fields' types."""

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.checkpoint import Checkpoints
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError, UsageError
 from reweightbench.benchmark.estimate import estimate_seconds
-from reweightbench.benchmark.grid import Workers, run_cells
+from reweightbench.benchmark.grid import Finish, Workers, run_cells
 from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.material import check_method, gather
 from reweightbench.benchmark.record import Record, Status
@@ -25,6 +26,8 @@ from reweightbench.benchmark.schedule import Schedule
 from reweightbench.benchmark.suite import Device, Planned, Shard, Suite, plan_cells
 
 Warn = Callable[[str], None]
+Engine = Callable[[Iterable[Cell], Sources, Workers, Finish], None]
+"""What runs cells: `run_cells` of `grid`, or something that keeps its promises."""
 
 # Without tqdm's own estimate, which takes all cells to be equally long.
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
@@ -84,6 +87,7 @@ def run(
     device: Device,
     *,
     workers: Workers,
+    engine: Engine = run_cells,
     shard: Shard,
     checkpoint_every: int | None,
     retry_failed: bool,
@@ -116,10 +120,11 @@ def run(
 
         def show() -> None:
             failed = statuses.total() - statuses["ok"]
-            left = describe_seconds(schedule.seconds_left(workers.jobs))
+            left = describe_seconds(schedule.seconds_left(schedule.at_once or workers.jobs))
             bar.set_postfix(done=bar.n - cached, failed=failed, cached=cached, left=left)
 
         def finish(outcome: Outcome, seconds: float) -> None:
+            _check_data(outcome.record, data)
             folder.write(outcome)
             schedule.note(outcome.record, seconds)
             statuses[outcome.record.status] += 1
@@ -129,7 +134,7 @@ def run(
         show()
         if cached < len(planned):
             announce(planned[0].cell.dataset, sources)
-            run_cells(schedule, sources, workers, finish)
+            engine(schedule, sources, workers, finish)
     failed = statuses.total() - statuses["ok"]
     if failed:
         warn(
@@ -184,6 +189,15 @@ def _survey(records: Iterable[Record]) -> dict[str, Known]:
 
 def _durations(known: Mapping[str, Known]) -> dict[str, float]:
     return {key: entry.seconds for key, entry in known.items() if entry.seconds is not None}
+
+
+def _check_data(record: Record, data: ImageData) -> None:
+    """Raise UsageError for a record of other data, as another node of a cluster may hold them."""
+    if record.result is not None and record.result.fingerprint != data.fingerprint:
+        raise UsageError(
+            f"a cell was run on data with fingerprint {record.result.fingerprint[:16]}, here it is "
+            f"{data.fingerprint[:16]}; put the same files into --data-dir on every node"
+        )
 
 
 def _describe_failures(planned: list[Planned], known: Mapping[str, Known]) -> Iterator[str]:

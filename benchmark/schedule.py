@@ -52,6 +52,7 @@ class Schedule:
         for plan in sorted(todo, key=lambda plan: plan.key):
             self._waiting.setdefault(_group(plan), deque()).append(plan)
         self._running: set[str] = set()
+        self._at_once = 0
         self._seconds: dict[Group, list[float]] = {}
         for key, seconds in finished.items():
             if key in self._groups:
@@ -70,8 +71,14 @@ class Schedule:
             self._running.add(plan.key)
             yield plan.cell
 
+    @property
+    def at_once(self) -> int:
+        """How many cells were running when the last one ended; 0 before that."""
+        return self._at_once
+
     def note(self, record: Record, seconds: float) -> None:
         """A cell ended after occupying a worker for `seconds`."""
+        self._at_once = len(self._running)
         self._running.discard(record.key)
         if record.status == "ok":
             is_first = self._groups[record.key] not in self._seconds

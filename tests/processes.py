@@ -3,9 +3,32 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+WAITS = """
+import os, time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from reweightbench.benchmark.method import Method
+
+PLACE = Path({place!r})
+
+@dataclass
+class Waits(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem):
+        with (PLACE / "started").open("a") as stream:
+            stream.write(f"{{os.getsid(0)}} {{os.getpid()}}\\n")
+        while not (PLACE / "go").exists():
+            time.sleep(0.05)
+"""
+"""A method's file: it writes its session and process to `{place}/started` and waits for `{place}/go`."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -39,3 +62,11 @@ def contents(folder: Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
         held[path.name] = {key: record[key] for key in record if key not in ("cost", "environment")}
     return held
+
+
+def wait_until(is_true: Callable[[], object]) -> None:
+    """Return when it is; fail after a minute."""
+    deadline = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

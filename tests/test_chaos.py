@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import command, contents, session, start
+from processes import WAITS, command, contents, session, start
 from reweightbench.benchmark.results import ResultsFolder
 
 KILLS = int(os.environ.get("REWEIGHTBENCH_KILLS", "5"))
@@ -117,32 +117,17 @@ time.time = lambda: real() - (3600 if int(5 * time.monotonic()) % 2 else 0)
 '''
 
 
-HANGS = '''
-"""Never ends."""
-import time
-from dataclasses import dataclass
-from typing import ClassVar
-from reweightbench.benchmark.method import Method
-@dataclass
-class Hangs(Method):
-    """Sleeps."""
-    paper: ClassVar[str] = "none"
-    def prepare(self, problem):
-        time.sleep(600)
-'''
-
-
 def test_a_clock_that_jumps_changes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "clock").mkdir()
     (place / "clock/sitecustomize.py").write_text(CLOCK)
-    (place / "hangs.py").write_text(HANGS)
+    (place / "waits.py").write_text(WAITS.format(place=str(place)))
     monkeypatch.setenv("PYTHONPATH", str(place / "clock"), prepend=os.pathsep)
-    arguments = ["chaos.toml", "--results", "jumped", "--seeds", 0, "--methods", "sgd,elr,hangs.py"]
+    arguments = ["chaos.toml", "--results", "jumped", "--seeds", 0, "--methods", "sgd,elr,waits.py"]
     done = start(place, "run", *arguments, "--jobs", 2, "--timeout", 8, "--quiet")
     assert done.returncode == 1, done.stderr
     told = start(place, "status", *arguments).stdout
     assert "4 ok" in told
-    assert told.count("timeout: hangs") == 2
+    assert told.count("timeout: waits") == 2
     whole = contents(place / "runs/chaos/records")
     finished = read(place / "jumped/chaos")
     jumped = contents(place / "jumped/chaos/records")

@@ -83,6 +83,12 @@ def test_list_shows_every_kind(kind: str) -> None:
         (("run", "mini.toml", "--gpus", "0,1", "--device", "cpu"), ("--gpus 0,1", "--device cuda")),
         (("run", "mini.toml", "--per-gpu", "4"), ("--per-gpu 4", "--gpus")),
         (("run", "mini.toml", "--dry-run", "--per-gpu", "4"), ("--per-gpu 4", "--gpus")),
+        (("run", "mini.toml", "--engine", "ray", "--gpus", "0"), ("--gpus 0: Ray assigns the GPUs",)),
+        (
+            ("run", "mini.toml", "--engine", "ray", "--per-gpu", "2", "--device", "cpu"),
+            ("--per-gpu 2 is of no use",),
+        ),
+        (("run", "mini.toml", "--address", "h:1"), ("--address h:1 is of use with --engine ray only",)),
         (("merge", "none", "target"), ("no results in 'none'",)),
         (("prepare", "cifar100"), ("unknown dataset 'cifar100'", "did you mean 'cifar10'")),
         (("prepare", "ham10000"), ("HAM10000_metadata.csv", "CC BY-NC 4.0")),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import command, contents, session, start
+from processes import WAITS, command, contents, session, start, wait_until
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.grid import Workers, choose_gpus
 
@@ -208,21 +208,20 @@ def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
 
 
 def test_workers_end_with_a_runner_that_is_killed(place: Path) -> None:
+    (place / "waits.py").write_text(WAITS.format(place=str(place)))
     runner = subprocess.Popen(
-        command("run", "tiny.toml", "--jobs", 2, "--results", "orphans", "--quiet"),
+        command("run", "tiny.toml", "--methods", "waits.py", "--results", "orphans", "--quiet"),
         cwd=place,
         start_new_session=True,
     )
-    records = place / "orphans/tiny/records"
-    deadline = time.monotonic() + 120
-    while not list(records.glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert len(session(runner.pid)) > 1
-    runner.kill()
-    runner.wait()
-    while session(runner.pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not session(runner.pid)
+    try:
+        wait_until((place / "started").exists)
+        assert len(session(runner.pid)) > 1
+        runner.kill()
+        runner.wait()
+        wait_until(lambda: not session(runner.pid))
+    finally:
+        (place / "go").touch()
 
 
 def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatch) -> None:

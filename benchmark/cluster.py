@@ -1,0 +1,195 @@
+"""Running the cells of a grid on Ray, which spreads them over nodes; a node runs them as a single machine would."""
+
+import math
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+from reweightbench.benchmark import grid
+from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.connection import connected, import_ray, last_line
+from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.grid import Finish, Workers, make_failure
+from reweightbench.benchmark.loaded import announce
+from reweightbench.benchmark.registry import DATASETS, METHODS, Spec
+from reweightbench.benchmark.run import Outcome
+
+MOST_LOSSES = 3
+"""Nodes that may be lost under a cell before it is given up."""
+
+PERIOD = 1.0
+"""Seconds between two counts of the nodes, so that those that join or leave count."""
+
+
+def run_cells(
+    cells: Iterable[Cell],
+    sources: Sources,
+    workers: Workers,
+    finish: Finish,
+    *,
+    address: str | None = None,
+    per_gpu: int = 1,
+) -> None:
+    """As `grid.run_cells`, on the Ray cluster at `address`, or on a Ray that is started on this machine.
+
+    A GPU takes `per_gpu` cells at a time. A cell whose node is lost runs again, one that fails by itself does
+    not. Raises UsageError where there is no Ray, no cluster, or no node that can take a cell.
+    """
+    ray = import_ray()
+    waiting = iter(cells)
+    first = next(waiting, None)
+    if first is None:
+        return
+    gpus = 1 / per_gpu if first.device == "cuda" else 0
+    with connected(ray, address):
+        # Ray's own retries would repeat a cell that took its worker with it.
+        task = ray.remote(num_cpus=workers.threads, num_gpus=gpus, max_retries=0)(_run_on_node)
+        _Driver(ray, task, workers, Freight.pack(sources), gpus).run(chain([first], waiting), finish)
+
+
+@dataclass(frozen=True)
+class Freight:
+    """What a node needs beside the cell: `sources`, and the `contents` of the user's method files."""
+
+    sources: Sources
+    contents: tuple[bytes, ...]
+
+    @classmethod
+    def pack(cls, sources: Sources) -> Self:
+        """What to send: paths that hold in any working directory, files that are not part of the package."""
+        files = tuple(path for path in sources.method_files if not METHODS.defined_in(path))
+        packed = replace(
+            sources,
+            data_dir=sources.data_dir.resolve(),
+            cache_dir=sources.cache_dir.resolve(),
+            method_files=files,
+        )
+        return cls(packed, tuple(path.read_bytes() for path in files))
+
+    @contextmanager
+    def unpacked(self) -> Iterator[Sources]:
+        """The sources with all method files there: in their place if they are, else in a temporary folder."""
+        with tempfile.TemporaryDirectory(prefix="reweightbench-") as folder:
+            paths = []
+            for number, (path, content) in enumerate(
+                zip(self.sources.method_files, self.contents, strict=True)
+            ):
+                is_here = path.is_file() and path.read_bytes() == content
+                paths.append(path if is_here else Path(folder) / f"{number}.py")
+                if not is_here:
+                    paths[-1].write_bytes(content)
+            yield replace(self.sources, method_files=tuple(paths))
+
+
+@dataclass
+class _Driver:
+    """Keeps as many cells running as the cluster can take."""
+
+    ray: Any
+    task: Any
+    workers: Workers
+    freight: Freight
+    gpus: float
+    running: dict[Any, Cell] = field(default_factory=dict)
+    lost: deque[Cell] = field(default_factory=deque)
+    losses: Counter[str] = field(default_factory=Counter)
+
+    def run(self, cells: Iterator[Cell], finish: Finish) -> None:
+        """Run all cells to their end."""
+        counted = -PERIOD
+        while True:
+            if time.monotonic() - counted >= PERIOD:
+                places, counted = self._count_places(), time.monotonic()
+            while len(self.running) < min(places, self.workers.jobs):
+                cell = self.lost.popleft() if self.lost else next(cells, None)
+                if cell is None:
+                    break
+                self.running[self.task.remote(cell, self.freight, self.workers)] = cell
+            if places and not self.running:
+                return
+            ended = self.ray.wait(list(self.running), timeout=PERIOD)[0] if self.running else []
+            if not (places or ended):
+                raise UsageError(self._describe_lack())
+            for reference in ended:
+                self._collect(reference, self.running.pop(reference), finish)
+
+    def _count_places(self) -> int:
+        """How many cells fit the nodes that are alive."""
+        places = 0
+        for node in self.ray.nodes():
+            held = node["Resources"] if node["Alive"] else {}
+            by_threads = held.get("CPU", 0) / self.workers.threads
+            # A third of a GPU is no exact number.
+            by_gpus = held.get("GPU", 0) / self.gpus + 1e-6 if self.gpus else math.inf
+            places += int(min(by_threads, by_gpus))
+        return places
+
+    def _describe_lack(self) -> str:
+        need = f"{self.workers.threads} CPU{'s' if self.workers.threads > 1 else ''}"
+        need += " and a GPU" if self.gpus else ""
+        return (
+            f"no node of the cluster has {need} for a cell; add nodes ('ray status' shows what there is), "
+            "the same command goes on from here"
+        )
+
+    def _collect(self, reference: Any, cell: Cell, finish: Finish) -> None:
+        """Hand on what became of a cell, or have it run again if its node was lost."""
+        errors = self.ray.exceptions
+        try:
+            finish(*self.ray.get(reference))
+        except (errors.NodeDiedError, errors.ObjectLostError):
+            self.losses[cell.key] += 1
+            if self.losses[cell.key] < MOST_LOSSES:
+                self.lost.append(cell)
+            else:
+                finish(make_failure(cell, "crashed", f"its node was lost {MOST_LOSSES} times"), 0)
+        except errors.OutOfMemoryError:
+            finish(make_failure(cell, "oom", "the node ran out of memory, and Ray stopped the cell"), 0)
+        except errors.WorkerCrashedError:
+            finish(make_failure(cell, "crashed", "the Ray worker that ran the cell was killed"), 0)
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, UsageError):
+                raise error.cause from None
+            raise UsageError(
+                f"a node cannot run cells: {last_line(error)}; install the same reweightbench on every node"
+            ) from None
+
+
+def _run_on_node(cell: Cell, freight: Freight, workers: Workers) -> tuple[Outcome, float]:
+    """In a Ray worker: the outcome of a cell in a process of its own, and the seconds it took.
+
+    The Ray worker and its fork server stay for the next cell, whatever this one does.
+    """
+    # Ray chooses the GPU of each task.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if cell.device == "cuda" else None
+    here = replace(workers, jobs=1, spare=0, gpus=(visible,) if visible else ())
+    results = []
+    try:
+        with freight.unpacked() as sources:
+            _prepare_worker(cell.dataset.model_dump_json(), replace(sources, method_files=()))
+            grid.run_cells([cell], sources, here, lambda *result: results.append(result))
+    except UsageError as error:
+        raise UsageError(f"node {socket.gethostname()}: {error}") from None
+    return results[0]
+
+
+@cache
+def _prepare_worker(dataset: str, sources: Sources) -> None:
+    """Once per Ray worker: have its fork server load the dataset; raises UsageError where it cannot."""
+    spec = Spec.model_validate_json(dataset)
+    # The fork server could not say what is missing.
+    DATASETS.restore(spec).load(sources)
+    announce(spec, sources)
+    # Every process of a cell would import the main module again, which is Ray's and takes seconds.
+    vars(sys.modules["__main__"]).pop("__file__", None)
