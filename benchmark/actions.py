@@ -18,9 +18,9 @@ from reweightbench.benchmark.grid import Workers
 from reweightbench.benchmark.measurement import time_suite
 from reweightbench.benchmark.merge import merge
 from reweightbench.benchmark.method import Method, list_needs
+from reweightbench.benchmark.recorded import describe_plan, read_recorded
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, Registry
 from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.runner import describe_plan, read_recorded
 from reweightbench.benchmark.suite import Device, Planned, Suite, load_suite, suite_names
 from reweightbench.benchmark.table import to_text
 from reweightbench.benchmark.timing import Timing, cost_alike

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reweightbench import __version__
-from reweightbench.benchmark import actions, cluster, runner
+from reweightbench.benchmark import actions, cluster, planning, recorded, runner
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.grid import run_cells
@@ -159,7 +159,7 @@ def run(
     )
     folder = ResultsFolder(results / chosen.name)
     if dry_run:
-        lines = runner.dry_run(
+        lines = planning.dry_run(
             chosen,
             folder,
             sources,
@@ -198,7 +198,7 @@ def run(
 def status(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
     """Done, failed and missing cells of SUITE."""
     chosen, _ = select_suite(suite, methods, seeds)
-    for line in runner.status(chosen, results / chosen.name, actions.warn):
+    for line in recorded.status(chosen, results / chosen.name, actions.warn):
         click.echo(line)
 
 

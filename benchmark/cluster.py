@@ -20,10 +20,11 @@ from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.connection import connected, import_ray, last_line
 from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.grid import Finish, Workers, make_failure
+from reweightbench.benchmark.grid import Finish, Workers
 from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.registry import DATASETS, METHODS, Spec
 from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.worker import make_failure
 
 MOST_LOSSES = 3
 """Nodes that may be lost under a cell before it is given up."""

@@ -1,12 +1,7 @@
 """Running the cells of a grid in worker processes, one fresh process per cell."""
 
 import math
-import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Future
@@ -21,17 +16,14 @@ from pebble import ProcessExpired, ProcessPool
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.checkpoint import Checkpoints
 from reweightbench.benchmark.dataset import Sources
-from reweightbench.benchmark.environment import describe_environment, status_bytes
-from reweightbench.benchmark.errors import NonFiniteLossError, UsageError
-from reweightbench.benchmark.record import Record, Status
-from reweightbench.benchmark.run import Outcome, run_outcome
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.run import Outcome
+from reweightbench.benchmark.worker import attempt, make_failure, prepare_context, start_worker
 
 T = TypeVar("T")
 
 Finish = Callable[[Outcome, float], None]
 """Takes each outcome and the seconds it took a worker, in the order in which cells end."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -86,8 +78,8 @@ def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish:
     pool = ProcessPool(
         max_workers=workers.jobs + workers.spare,
         max_tasks=1,
-        initializer=_start_worker,
-        context=_prepared_context(workers.threads),
+        initializer=start_worker,
+        context=prepare_context(workers.threads),
     )
     ended: Queue[Future[Outcome]] = Queue()
     free, waiting = workers.slots, iter(cells)
@@ -97,7 +89,7 @@ def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish:
             for cell in islice(waiting, len(free)):
                 slot = free.pop()
                 arguments = (cell, sources, slot, workers.memory, workers.checkpoints)
-                scheduled = pool.schedule(_attempt, args=arguments)
+                scheduled = pool.schedule(attempt, args=arguments)
                 running[scheduled] = _Running(cell, slot, time.monotonic())
                 scheduled.add_done_callback(ended.put)
             if not running:
@@ -116,23 +108,13 @@ def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish:
 
 def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
     """What a function returns in a fresh process like those of `run_cells`; its exceptions are passed on."""
-    pool = ProcessPool(
-        max_workers=1, max_tasks=1, initializer=_start_worker, context=_prepared_context(threads)
-    )
+    pool = ProcessPool(max_workers=1, max_tasks=1, initializer=start_worker, context=prepare_context(threads))
     try:
         result: T = pool.schedule(function, args=args).result()
     finally:
         pool.stop()
         pool.join()
     return result
-
-
-def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
-    """The outcome of a cell that did not come to its end."""
-    record = Record(
-        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
-    )
-    return Outcome(record, {})
 
 
 @dataclass(frozen=True)
@@ -142,39 +124,6 @@ class _Running:
     cell: Cell
     slot: str | None
     started: float
-
-
-def _attempt(
-    cell: Cell, sources: Sources, gpu: str | None, memory: int | None, checkpoints: Checkpoints | None
-) -> Outcome:
-    """In the worker: the cell's outcome, also if it raises; only plain data travels back."""
-    try:
-        if gpu is not None:
-            # CUDA reads it when it starts, which no process has done before its cell.
-            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-        if memory is not None:
-            _limit_memory(memory)
-        return run_outcome(cell, sources, checkpoints)
-    except NonFiniteLossError as error:
-        return make_failure(cell, "nonfinite", str(error))
-    except MemoryError as error:
-        return make_failure(cell, "oom", str(error) or "out of memory")
-    except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
-        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-        status: Status = "oom" if is_memory else "error"
-        return make_failure(cell, status, f"{type(error).__name__}: {error}")
-
-
-def _limit_memory(memory: int) -> None:
-    """Let this process allocate that many bytes beyond what its libraries have reserved already."""
-    # Windows has no such module, and the rest of the package can be used there.
-    import resource  # noqa: PLC0415
-
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    limit = status_bytes("VmData") + memory
-    resource.setrlimit(
-        resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
-    )
 
 
 def _take(
@@ -214,30 +163,3 @@ def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
             f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
         )
         return make_failure(cell, "crashed", reason)
-
-
-def _prepared_context(threads: int) -> multiprocessing.context.ForkServerContext:
-    """A fork server with the libraries loaded, so that a new process starts within milliseconds."""
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
-    # Deterministic matrix products on CUDA need it before CUDA starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    context = multiprocessing.get_context("forkserver")
-    # A worker imports the main module again; what that imports from here should be there already.
-    loaded = [name for name in sys.modules if name.startswith("reweightbench.")]
-    context.set_forkserver_preload(["reweightbench.benchmark.preload", *loaded])
-    return context
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its workers, and nobody would take their results."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -90,5 +90,6 @@ def build_classifier(
 def seeded(seed: int, build: Callable[[], T]) -> T:
     """What `build` returns when torch's global stream starts at `seed`; the stream is put back."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # Models are built on the CPU; torch.manual_seed would seed the devices too.
+        torch.default_generator.manual_seed(seed)
         return build()

@@ -12,8 +12,8 @@ import pandas as pd
 from reweightbench.benchmark.findings import make_findings
 from reweightbench.benchmark.frame import make_frame
 from reweightbench.benchmark.leaderboard import make_leaderboard
+from reweightbench.benchmark.recorded import read_recorded
 from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.runner import read_recorded
 from reweightbench.benchmark.statistics import Summary, summarise
 from reweightbench.benchmark.suite import load_suite
 from reweightbench.benchmark.table import Entry, Table, share_notes, to_markdown

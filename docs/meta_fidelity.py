@@ -26,9 +26,9 @@ from reweightbench.benchmark.method import Step
 from reweightbench.benchmark.overhead import Overheads, make_overhead_table
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.problem import Batch, Knowledge, Problem
+from reweightbench.benchmark.recorded import read_recorded
 from reweightbench.benchmark.registry import DATASETS, METHODS
 from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.runner import read_recorded
 from reweightbench.benchmark.statistics import summarise
 from reweightbench.benchmark.suite import load_suite, plan_cells
 from reweightbench.benchmark.table import ABSENT, Entry, Table, to_markdown
