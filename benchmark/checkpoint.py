@@ -1,20 +1,25 @@
 """A training run written down between two epochs, to go on from there to the same bits."""
 
+import hashlib
 import io
-import pickle
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import reweightbench
 from reweightbench.benchmark.environment import describe_environment
 from reweightbench.benchmark.epoch import Epoch
 from reweightbench.benchmark.files import write_atomically
 from reweightbench.benchmark.models import Classifier
 from reweightbench.benchmark.summary import Evaluation
 from reweightbench.benchmark.training import Training
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,13 @@ class Progress:
 
 
 def save(path: Path, training: Training, progress: Progress, seconds: float) -> None:
-    """Write down a run between two epochs, after so many seconds; raises TypeError for a state that cannot be."""
+    """Write down a run between two epochs, after so many seconds.
+
+    Where the file cannot be written the training goes on without it. Raises TypeError for a method's state
+    that cannot be saved.
+    """
     content = {
-        "environment": describe_environment().model_dump(),
+        "environment": _describe_environment(),
         "epochs_done": training.epochs_done,
         "model": training.problem.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
@@ -70,17 +79,19 @@ def save(path: Path, training: Training, progress: Progress, seconds: float) -> 
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, hashlib.sha256(buffer.getbuffer()).digest(), buffer.getbuffer())
 
 
 def resume(path: Path, training: Training) -> Progress:
     """Bring a training run that has not begun to where it was; it stays at its beginning without a checkpoint.
 
-    A checkpoint of another environment is left aside: it would not lead to the bits of this one.
+    One that is damaged, or comes from other code or another environment, is left aside: it would not lead to
+    the bits of this one.
     """
     content = _read(path)
-    if content is None or content["environment"] != describe_environment().model_dump():
+    if content is None or content["environment"] != _describe_environment():
         return Progress()
     training.epochs_done = content["epochs_done"]
     model = training.problem.model
@@ -88,7 +99,7 @@ def resume(path: Path, training: Training) -> Progress:
     model.load_state_dict(content["model"])
     training.optimizer.load_state_dict(content["optimizer"])
     training.order.rest = content["order"]
-    training.method.load_state_dict(content["method"], training.examples.images.device)
+    training.method.load_state_dict(content["method"])
     for purpose, stream in training.streams.items():
         stream.set_state(content["streams"][purpose])
     torch.set_rng_state(content["torch"][0])
@@ -101,12 +112,33 @@ def resume(path: Path, training: Training) -> Progress:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a checkpoint, on the CPU; None without a file or of a damaged one."""
+    """The content of a checkpoint, each tensor on its device; None without a file or of a damaged one."""
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
+        with path.open("rb") as stream:
+            digest, data = stream.read(DIGEST_BYTES), stream.read()
+    except OSError:
+        return None
+    if hashlib.sha256(data).digest() != digest:
+        return None
+    try:
+        content: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+    except RuntimeError:
+        # Its device is not here.
         return None
     return content
+
+
+def _describe_environment() -> dict[str, Any]:
+    """What the bits of a run depend on beside its cell; a checkout that is being edited has no version."""
+    return describe_environment().model_dump() | {"code": _hash_code()}
+
+
+@cache
+def _hash_code() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(reweightbench.__file__).parent.glob("*/*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _random_states(training: Training) -> list[Tensor]:

@@ -167,6 +167,7 @@ def run(
             shard=part,
             # How many cells a cluster can take is known when it is there.
             jobs=workers.jobs if engine == "local" else jobs or 1,
+            retry_failed=retry_failed,
             quiet=quiet,
             warn=actions.warn,
         )

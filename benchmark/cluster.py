@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from reweightbench.benchmark import grid
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.connection import connected, import_ray, last_line
@@ -22,11 +24,11 @@ from reweightbench.benchmark.dataset import Sources
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.grid import Finish, Workers
 from reweightbench.benchmark.loaded import announce
-from reweightbench.benchmark.registry import DATASETS, METHODS, Spec
+from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Spec
 from reweightbench.benchmark.run import Outcome
 from reweightbench.benchmark.worker import make_failure
 
-MOST_LOSSES = 3
+MOST_LOST_NODES = 3
 """Nodes that may be lost under a cell before it is given up."""
 
 PERIOD = 1.0
@@ -52,11 +54,12 @@ def run_cells(
     first = next(waiting, None)
     if first is None:
         return
-    gpus = 1 / per_gpu if first.device == "cuda" else 0
+    gpu_share = 1 / per_gpu if first.device == "cuda" else 0
     with connected(ray, address):
         # Ray's own retries would repeat a cell that took its worker with it.
-        task = ray.remote(num_cpus=workers.threads, num_gpus=gpus, max_retries=0)(_run_on_node)
-        _Driver(ray, task, workers, Freight.pack(sources), gpus).run(chain([first], waiting), finish)
+        task = ray.remote(num_cpus=workers.threads, num_gpus=gpu_share, max_retries=0)(_run_on_node)
+        driver = _Driver(ray, task, workers, Freight.pack(sources), gpu_share)
+        driver.run(chain([first], waiting), finish)
 
 
 @dataclass(frozen=True)
@@ -101,44 +104,44 @@ class _Driver:
     task: Any
     workers: Workers
     freight: Freight
-    gpus: float
+    gpu_share: float
     running: dict[Any, Cell] = field(default_factory=dict)
-    lost: deque[Cell] = field(default_factory=deque)
-    losses: Counter[str] = field(default_factory=Counter)
+    again: deque[Cell] = field(default_factory=deque)
+    lost_nodes: Counter[str] = field(default_factory=Counter)
 
     def run(self, cells: Iterator[Cell], finish: Finish) -> None:
         """Run all cells to their end."""
         counted = -PERIOD
         while True:
             if time.monotonic() - counted >= PERIOD:
-                places, counted = self._count_places(), time.monotonic()
-            while len(self.running) < min(places, self.workers.jobs):
-                cell = self.lost.popleft() if self.lost else next(cells, None)
+                slots, counted = self._count_slots(), time.monotonic()
+            while len(self.running) < max(1, min(slots, self.workers.jobs)):
+                cell = self.again.popleft() if self.again else next(cells, None)
                 if cell is None:
                     break
                 self.running[self.task.remote(cell, self.freight, self.workers)] = cell
-            if places and not self.running:
+            if not self.running:
                 return
-            ended = self.ray.wait(list(self.running), timeout=PERIOD)[0] if self.running else []
-            if not (places or ended):
+            ended = self.ray.wait(list(self.running), timeout=PERIOD)[0]
+            if not (slots or ended):
                 raise UsageError(self._describe_lack())
             for reference in ended:
                 self._collect(reference, self.running.pop(reference), finish)
 
-    def _count_places(self) -> int:
+    def _count_slots(self) -> int:
         """How many cells fit the nodes that are alive."""
-        places = 0
+        slots = 0
         for node in self.ray.nodes():
             held = node["Resources"] if node["Alive"] else {}
             by_threads = held.get("CPU", 0) / self.workers.threads
             # A third of a GPU is no exact number.
-            by_gpus = held.get("GPU", 0) / self.gpus + 1e-6 if self.gpus else math.inf
-            places += int(min(by_threads, by_gpus))
-        return places
+            by_gpus = held.get("GPU", 0) / self.gpu_share + 1e-6 if self.gpu_share else math.inf
+            slots += int(min(by_threads, by_gpus))
+        return slots
 
     def _describe_lack(self) -> str:
         need = f"{self.workers.threads} CPU{'s' if self.workers.threads > 1 else ''}"
-        need += " and a GPU" if self.gpus else ""
+        need += " and a GPU" if self.gpu_share else ""
         return (
             f"no node of the cluster has {need} for a cell; add nodes ('ray status' shows what there is), "
             "the same command goes on from here"
@@ -150,11 +153,11 @@ class _Driver:
         try:
             finish(*self.ray.get(reference))
         except (errors.NodeDiedError, errors.ObjectLostError):
-            self.losses[cell.key] += 1
-            if self.losses[cell.key] < MOST_LOSSES:
-                self.lost.append(cell)
+            self.lost_nodes[cell.key] += 1
+            if self.lost_nodes[cell.key] < MOST_LOST_NODES:
+                self.again.append(cell)
             else:
-                finish(make_failure(cell, "crashed", f"its node was lost {MOST_LOSSES} times"), 0)
+                finish(make_failure(cell, "crashed", f"its node was lost {MOST_LOST_NODES} times"), 0)
         except errors.OutOfMemoryError:
             finish(make_failure(cell, "oom", "the node ran out of memory, and Ray stopped the cell"), 0)
         except errors.WorkerCrashedError:
@@ -179,10 +182,21 @@ def _run_on_node(cell: Cell, freight: Freight, workers: Workers) -> tuple[Outcom
     try:
         with freight.unpacked() as sources:
             _prepare_worker(cell.dataset.model_dump_json(), replace(sources, method_files=()))
+            _check_node(cell, sources)
             grid.run_cells([cell], sources, here, lambda *result: results.append(result))
     except UsageError as error:
         raise UsageError(f"node {socket.gethostname()}: {error}") from None
     return results[0]
+
+
+def _check_node(cell: Cell, sources: Sources) -> None:
+    """Raise UsageError for what would fail every such cell here: missing weights, a GPU that torch cannot use."""
+    for path in sources.method_files:
+        METHODS.add_file(path)
+    METHODS.restore(cell.method)
+    ARCHITECTURES.restore(cell.model).find_weights(sources)
+    if cell.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("torch has no CUDA device here; install its CUDA build and the driver")
 
 
 @cache

@@ -34,13 +34,19 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         if address not in (None, "auto"):
             _check_address(address)
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        if address is None:
+            raise UsageError(f"Ray cannot be started on this machine: {last_line(error)}") from None
         raise UsageError(
             f"no Ray cluster at --address {address}: {last_line(error)}; give HOST:PORT of 'ray start --head', "
             "and set RAY_AUTH_MODE=token where that asks for a token"
         ) from None
     try:
         yield
+    except ray.exceptions.RayError as error:
+        raise UsageError(
+            f"the connection to Ray was lost: {last_line(error)}; the same command goes on from here"
+        ) from None
     finally:
         ray.shutdown()
 

@@ -1,4 +1,4 @@
-"""How long a grid will take on this machine, before any of its cells has run."""
+"""How long cells will take on this machine, before any of them has run."""
 
 import math
 import time
@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from reweightbench.benchmark.dataset import ImageData, Sources
+from reweightbench.benchmark.cell import Cell
+from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.grid import run_alone
+from reweightbench.benchmark.loaded import load
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.stopwatch import Stopwatch
 from reweightbench.benchmark.suite import Planned
@@ -16,25 +20,41 @@ STEPS = 2
 """Timed steps of each method, after as many of warm-up."""
 
 
-def estimate_seconds(planned: Sequence[Planned], data: ImageData, sources: Sources, quiet: bool) -> float:
-    """Seconds of one worker, from some optimisation steps of each method and an evaluation.
+def estimate_seconds(planned: Sequence[Planned], sources: Sources, quiet: bool) -> dict[str, float]:
+    """Seconds of each cell by key, from some optimisation steps of its method and an evaluation.
 
-    A cell is taken to be as large as the first one of its method.
+    A cell is taken to have as many examples as the first one of its method, which is tried in a process of its
+    own. Raises UsageError where that fails.
     """
-    seconds = 0.0
     plans: dict[str, list[Planned]] = {}
     for plan in planned:
         plans.setdefault(plan.method, []).append(plan)
-    for alike in tqdm(plans.values(), "timing some steps", unit="method", leave=False, disable=quiet):
-        prepared = prepare(alike[0].cell, data, sources)
-        per_step = Stopwatch(prepared).measure(STEPS, warm_up=STEPS)
-        split = prepared.material.split
-        started = time.perf_counter()
-        images = prepared.probabilities(split.test[:EVALUATION_BATCH])
-        per_image = (time.perf_counter() - started) / len(images)
-        size = len(prepared.examples.is_mislabelled)
-        for budget in (plan.cell.budget for plan in alike):
-            steps = budget.epochs * math.ceil(size / budget.batch_size)
-            evaluated = budget.epochs * len(split.validation) + 2 * len(split.test)
-            seconds += steps * per_step + evaluated * per_image
+    seconds: dict[str, float] = {}
+    for label, alike in tqdm(plans.items(), "timing some steps", unit="method", leave=False, disable=quiet):
+        budgets = [plan.cell.budget for plan in alike]
+        cells = [alike[0].cell.model_copy(update={"budget": budget}) for budget in budgets]
+        try:
+            found = run_alone(_expect, cells, sources, threads=cells[0].numerics.threads)
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"'{label}' cannot be run: {type(error).__name__}: {reason}") from error
+        seconds |= {plan.key: value for plan, value in zip(alike, found, strict=True)}
     return seconds
+
+
+def _expect(cells: Sequence[Cell], sources: Sources) -> list[float]:
+    """Seconds of cells that differ in their budgets only, going by the first one's steps."""
+    prepared = prepare(cells[0], load(cells[0].dataset, sources), sources)
+    per_step = Stopwatch(prepared).measure(STEPS, warm_up=STEPS)
+    split, size = prepared.material.split, len(prepared.examples.is_mislabelled)
+    some = split.test[:EVALUATION_BATCH]
+    prepared.probabilities(some)
+    started = time.perf_counter()
+    prepared.probabilities(some)
+    per_image = (time.perf_counter() - started) / len(some)
+    return [
+        cell.budget.epochs
+        * (math.ceil(size / cell.budget.batch_size) * per_step + len(split.validation) * per_image)
+        + 2 * len(split.test) * per_image
+        for cell in cells
+    ]

@@ -17,7 +17,7 @@ from torch import Tensor
 from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.models import Classifier
 from reweightbench.benchmark.problem import Batch, Need, Problem
-from reweightbench.benchmark.state import put_state, take_state
+from reweightbench.benchmark.state import STATEFUL, put_state, take_state
 
 PoolName = Literal["train", "clean", "train+clean"]
 Family = Literal[
@@ -128,13 +128,19 @@ class Method:
         By default every attribute but hyperparameters and the problem; modules, optimizers and generators by
         their own state. Raises TypeError for what has none.
         """
-        return {name: take_state(value) for name, value in self._attributes().items()}
+        return {
+            name: {"is_object": isinstance(value, STATEFUL), "state": take_state(value)}
+            for name, value in self._attributes().items()
+        }
 
-    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from a state, after `prepare`; its tensors go to the device."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, after `prepare`; raises TypeError for an object that `prepare` does not make."""
         attributes = self._attributes()
         for name, saved in state.items():
-            setattr(self, name, put_state(attributes.get(name), saved, device))
+            value = attributes.get(name)
+            if saved["is_object"] and not isinstance(value, STATEFUL):
+                raise TypeError(f"{name} is not made by prepare, so its state has nowhere to go")
+            setattr(self, name, put_state(value, saved["state"]))
 
     def _attributes(self) -> dict[str, object]:
         hyperparameters = {field.name for field in fields(self) if field.init}

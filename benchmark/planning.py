@@ -3,11 +3,14 @@
 import math
 from collections.abc import Iterator
 
+import torch
+
 from reweightbench.benchmark.dataset import ImageData, Sources
 from reweightbench.benchmark.errors import DataMissingError
 from reweightbench.benchmark.estimate import estimate_seconds
+from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.material import check_method, gather
-from reweightbench.benchmark.recorded import Warn, describe_seconds, durations, survey
+from reweightbench.benchmark.recorded import Warn, describe_seconds, durations, is_left, survey
 from reweightbench.benchmark.registry import DATASETS, METHODS
 from reweightbench.benchmark.results import ResultsFolder
 from reweightbench.benchmark.schedule import Schedule
@@ -32,6 +35,7 @@ def dry_run(
     *,
     shard: Shard,
     jobs: int,
+    retry_failed: bool,
     quiet: bool,
     warn: Warn,
 ) -> Iterator[str]:
@@ -54,12 +58,16 @@ def dry_run(
     if data is None:
         return
     recorded = survey(folder.scan(warn, move=False))
-    todo = [plan for plan in planned if plan.key not in recorded]
+    todo = [plan for plan in planned if is_left(recorded.get(plan.key), retry_failed)]
     if len(todo) < len(planned):
         yield f"  {len(planned) - len(todo)} of them have a record in '{folder.path}'"
+    if device == "cuda" and not torch.cuda.is_available():
+        yield "  how long they take cannot be tried here, without a GPU"
+        return
     seconds = Schedule(todo, planned, durations(recorded)).seconds_left(jobs)
     if math.isnan(seconds):
-        seconds = estimate_seconds(todo, data, sources, quiet) / jobs
+        announce(planned[0].cell.dataset, sources)
+        seconds = Schedule(todo, planned, estimate_seconds(todo, sources, quiet)).seconds_left(jobs)
     yield f"  about {describe_seconds(seconds)} (h:mm:ss) with {jobs} at a time on this machine"
 
 

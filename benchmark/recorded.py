@@ -24,6 +24,11 @@ class Known(NamedTuple):
     seconds: float | None
 
 
+def is_left(known: Known | None, retry_failed: bool) -> bool:
+    """Whether a cell is to be run."""
+    return known is None or (retry_failed and known.status != "ok")
+
+
 def survey(records: Iterable[Record]) -> dict[str, Known]:
     """What records say, by key."""
     return {
@@ -44,8 +49,10 @@ def read_recorded(suite: Suite, path: Path, warn: Warn) -> tuple[list[Planned], 
     if manifest.suite != suite.name:
         raise UsageError(f"'{path}' holds results of suite '{manifest.suite}', not '{suite.name}'")
     # `run` may have been given another model and arithmetic than the suite's.
-    numerics = suite.numerics.model_copy(update={"deterministic": manifest.deterministic})
-    suite = suite.model_copy(update={"model": manifest.model, "numerics": numerics})
+    suite = suite.model_copy(update={"model": manifest.model})
+    if manifest.deterministic is not None:
+        numerics = suite.numerics.model_copy(update={"deterministic": manifest.deterministic})
+        suite = suite.model_copy(update={"numerics": numerics})
     return plan_cells(suite, manifest.variant, manifest.device), folder.scan(warn)
 
 

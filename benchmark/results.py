@@ -25,11 +25,17 @@ from reweightbench.benchmark.record import SCHEMA_VERSION, Record
 from reweightbench.benchmark.run import Outcome
 from reweightbench.benchmark.timing import Timing, file_name
 
+ENDS = {"ok", "error", "nonfinite"}
+"""Statuses to which a cell would come from its checkpoint again."""
+
 RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
 class Manifest(Frozen):
-    """What a results folder holds; cells of anything else are refused."""
+    """What a results folder holds; cells of anything else are refused.
+
+    `deterministic` None leaves the arithmetic to the suite.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     suite: str
@@ -37,7 +43,7 @@ class Manifest(Frozen):
     fingerprint: str
     model: str
     device: Literal["cpu", "cuda"]
-    deterministic: bool = False
+    deterministic: bool | None = None
 
 
 class ResultsFolder:
@@ -62,7 +68,7 @@ class ResultsFolder:
         """Raise UsageError where the folder holds something else."""
         held = self.manifest()
         for field in Manifest.model_fields:
-            if getattr(held, field) != getattr(manifest, field):
+            if getattr(held, field) not in (None, getattr(manifest, field)):
                 raise UsageError(
                     f"'{self.path}' holds results with {field} '{getattr(held, field)}', "
                     f"not '{getattr(manifest, field)}'; choose another folder with --results"
@@ -109,10 +115,10 @@ class ResultsFolder:
             else:
                 yield record
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: Outcome) -> Record:
         """Write a record and its arrays, the record last, unless the cell is finished already.
 
-        Raises UsageError where another process has finished it with another result.
+        Returns the record that stands. Raises UsageError where another process has finished it with another result.
         """
         name = outcome.record.key
         finished = self._find_finished(name)
@@ -122,16 +128,21 @@ class ResultsFolder:
                     f"another process has finished a cell in '{self.path}' with a different result "
                     f"(records/{name}.json), which stays; 'reweightbench verify' tells whether it is right"
                 )
-            return
+            self._remove_checkpoint(name)
+            return finished
         if outcome.arrays:
             buffer = io.BytesIO()
             np.savez_compressed(buffer, allow_pickle=False, **outcome.arrays)
             write_atomically(self._records / f"{name}.npz", buffer.getvalue())
         write_atomically(self._records / f"{name}.json", outcome.record.model_dump_json().encode() + b"\n")
-        if outcome.record.status == "ok":
-            # Also what a process left that was killed while it wrote.
-            for path in self.checkpoints.glob(f"*{name}*"):
-                path.unlink(missing_ok=True)
+        if outcome.record.status in ENDS:
+            self._remove_checkpoint(name)
+        return outcome.record
+
+    def _remove_checkpoint(self, key: str) -> None:
+        """Also what a process left that was killed while it wrote."""
+        for path in self.checkpoints.glob(f"*{key}*"):
+            path.unlink(missing_ok=True)
 
     def timing(self, hardware: str) -> Timing | None:
         """What was measured on that hardware."""

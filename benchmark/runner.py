@@ -14,7 +14,7 @@ from reweightbench.benchmark.grid import Finish, Workers, run_cells
 from reweightbench.benchmark.loaded import announce
 from reweightbench.benchmark.planning import plan_on_data
 from reweightbench.benchmark.record import Record
-from reweightbench.benchmark.recorded import Warn, describe_seconds, durations, survey
+from reweightbench.benchmark.recorded import Warn, describe_seconds, durations, is_left, survey
 from reweightbench.benchmark.registry import ARCHITECTURES
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome
@@ -49,7 +49,7 @@ def run(
     folder.claim(_describe(suite, data, device))
     workers = replace(workers, checkpoints=Checkpoints(folder.checkpoints.resolve(), checkpoint_every))
     recorded = survey(folder.scan(warn))
-    known = {key: entry for key, entry in recorded.items() if entry.status == "ok" or not retry_failed}
+    known = {key: entry for key, entry in recorded.items() if not is_left(entry, retry_failed)}
     schedule = Schedule([plan for plan in planned if plan.key not in known], planned, durations(recorded))
     statuses = Counter(known[plan.key].status for plan in planned if plan.key in known)
     cached = statuses.total()
@@ -64,9 +64,10 @@ def run(
 
         def finish(outcome: Outcome, seconds: float) -> None:
             _check_data(outcome.record, data)
-            folder.write(outcome)
-            schedule.note(outcome.record, seconds)
-            statuses[outcome.record.status] += 1
+            record = folder.write(outcome)
+            # A cell that went on from a checkpoint took longer than its worker.
+            schedule.note(record, max(seconds, record.cost.total_seconds if record.cost else 0))
+            statuses[record.status] += 1
             bar.update()
             show()
 

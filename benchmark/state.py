@@ -1,11 +1,15 @@
 """Objects that change during training as tensors and plain data, and back."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+STATEFUL = (nn.Module, torch.optim.Optimizer, torch.Generator, np.random.Generator)
+"""What keeps its identity when its state changes, since others may hold it."""
+
+PLAIN = {bool, int, float, str, type(None), Tensor, nn.Parameter}
 
 
 def take_state(value: object) -> Any:
@@ -24,8 +28,8 @@ def take_state(value: object) -> Any:
     return value
 
 
-def put_state(value: object, state: Any, device: torch.device) -> Any:
-    """The value in an earlier state, changed in place where others may hold it; new tensors are on the device."""
+def put_state(value: object, state: Any) -> Any:
+    """The value in an earlier state; what others may hold is changed in place."""
     match value:
         case nn.Module() | torch.optim.Optimizer():
             value.load_state_dict(state)
@@ -37,34 +41,21 @@ def put_state(value: object, state: Any, device: torch.device) -> Any:
             value.bit_generator.state = state
             return value
         case Tensor() if value.requires_grad:
-            # An optimizer may hold it.
             with torch.no_grad():
                 return value.copy_(state)
-    return _move(state, device)
+    return state
 
 
 def _check_plain(value: object) -> None:
-    match value:
-        case Tensor() | bool() | int() | float() | str() | None:
-            return
-        case list() | tuple():
-            items = list(value)
-        case dict():
-            items = [*value.keys(), *value.values()]
-        case _:
-            raise TypeError(f"a {type(value).__name__} has no state that can be saved")
+    """Raise TypeError for what `torch.load(weights_only=True)` would refuse, or return as something else."""
+    kind = type(value)
+    if kind in {list, tuple}:
+        items = list(value)  # type: ignore[call-overload]
+    elif kind is dict:
+        items = [*value.keys(), *value.values()]  # type: ignore[attr-defined]
+    elif kind in PLAIN:
+        return
+    else:
+        raise TypeError(f"a {kind.__name__} has no state that can be saved")
     for item in items:
         _check_plain(item)
-
-
-def _move(state: Any, device: torch.device) -> Any:
-    match state:
-        case Tensor():
-            return state.to(device)
-        case list():
-            return [_move(item, device) for item in state]
-        case tuple():
-            return tuple(_move(item, device) for item in state)
-        case Mapping():
-            return {key: _move(item, device) for key, item in state.items()}
-    return state

@@ -4,8 +4,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reweightbench.benchmark.cell import Budget, Cell
-from reweightbench.benchmark.checkpoint import Checkpoints
+from reweightbench.benchmark.checkpoint import Checkpoints, resume
 from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.loaded import load
+from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.promise import require
 from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, IMBALANCES, METHODS, NOISES
 from reweightbench.benchmark.rehearsal import count_epochs
@@ -38,6 +40,9 @@ def a_training_goes_on_from_a_checkpoint(label: str) -> None:
         # Written once, after all epochs but the last.
         checkpoints = Checkpoints(Path(folder), every=cell.budget.epochs - 1)
         results = [run_outcome(cell, Sources(), checkpoints).record.result for _ in range(2)]
+        training = prepare(cell, load(cell.dataset, Sources()), Sources()).start()
+        resume(checkpoints.path(cell.key), training)
+    require(training.epochs_done == checkpoints.every, "the checkpoint cannot be read again")
     require(
         results[0] == results[1],
         "a run that goes on from a checkpoint ends elsewhere; keep state in attributes of the method, or define "

@@ -65,8 +65,8 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def wait_until(is_true: Callable[[], object]) -> None:
-    """Return when it is; fail after a minute."""
-    deadline = time.monotonic() + 60
+    """Return when it is; fail after two minutes."""
+    deadline = time.monotonic() + 120
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import WAITS, command, contents, session, start
+from processes import WAITS, command, contents, session, start, wait_until
 from reweightbench.benchmark.results import ResultsFolder
 
 KILLS = int(os.environ.get("REWEIGHTBENCH_KILLS", "5"))
@@ -91,12 +91,13 @@ def test_a_grid_killed_at_random_moments_loses_nothing(place: Path) -> None:
         finished = read(folder)
         if len(finished) > CELLS // 2 and kills < KILLS:
             # So that every kill meets running cells.
+            wait_until(lambda leader=runner.pid: not session(leader))
             shutil.rmtree(folder)
             finished = set()
     done = start(place, *arguments)
     assert done.returncode == 0, done.stderr
     assert contents(folder / "records") == contents(place / "runs/chaos/records")
-    assert not list((folder / "checkpoints").iterdir())
+    assert not list((folder / "checkpoints").glob("*"))
 
 
 def test_two_runners_on_one_folder_agree(place: Path) -> None:
@@ -153,7 +154,7 @@ echo $first $second $third
 def test_a_full_and_a_read_only_disk_lose_nothing(place: Path) -> None:
     results, copy = place / "small", place / "copy"
     results.mkdir()
-    run = command("run", "chaos.toml", "--jobs", 2, "--quiet", "--results", results)
+    run = command("run", "chaos.toml", "--jobs", 2, "--quiet", "--results", results, "--checkpoint-every", 2)
     script = MOUNT.format(results=results, copy=copy, run=" ".join(run))
     isolated = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
     allowed = subprocess.run([*isolated, f"mount -t tmpfs tmpfs {results}"], capture_output=True, check=False)

@@ -1,26 +1,34 @@
 """A training run that goes on from a checkpoint ends with the bits of one that was not interrupted."""
 
+import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter, OrderedDict, deque
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from made_up import digits_cell
 from reweightbench.benchmark.cell import Cell
-from reweightbench.benchmark.checkpoint import Checkpoints, Progress, resume, save
+from reweightbench.benchmark.checkpoint import DIGEST_BYTES, Checkpoints, Progress, resume, save
 from reweightbench.benchmark.dataset import Sources
+from reweightbench.benchmark.method import Method
 from reweightbench.benchmark.preparation import Prepared, prepare
 from reweightbench.benchmark.record import Record
 from reweightbench.benchmark.registry import DATASETS, METHODS, NOISES
 from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import run_cell, run_outcome
+from reweightbench.benchmark.state import take_state
 
 EPOCHS = 5
 LABELS = (
@@ -47,6 +55,16 @@ def begin(label: str) -> Prepared:
 
 def end_state(prepared: Prepared) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in prepared.model.state_dict().items()}
+
+
+def read(path: Path) -> Any:
+    return torch.load(io.BytesIO(path.read_bytes()[DIGEST_BYTES:]), weights_only=True)
+
+
+def write(path: Path, content: object) -> None:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    path.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
 
 
 def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
@@ -78,9 +96,9 @@ def test_the_record_is_that_of_an_undisturbed_run(tmp_path: Path) -> None:
     expected = run_outcome(cell, Sources())
     checkpoints = Checkpoints(tmp_path, every=3)
     assert run_outcome(cell, Sources(), checkpoints).record.result == expected.record.result
-    saved = torch.load(checkpoints.path(cell.key), weights_only=True)
+    saved = read(checkpoints.path(cell.key))
     assert saved["epochs_done"] == 3
-    torch.save(saved | {"seconds": 1000.0}, checkpoints.path(cell.key))
+    write(checkpoints.path(cell.key), saved | {"seconds": 1000.0})
     again = run_outcome(cell, Sources(), checkpoints)
     assert again.record.result == expected.record.result
     assert (again.arrays["predictions"] == expected.arrays["predictions"]).all()
@@ -107,10 +125,15 @@ def test_begins_anew_in_another_environment_or_with_a_damaged_file(tmp_path: Pat
     list(islice(training.run(), 2))
     save(path, training, Progress(), seconds=0.0)
     content = path.read_bytes()
-    saved = torch.load(path, weights_only=True)
-    saved["environment"]["torch"] = "0.1"
-    torch.save(saved, path)
-    for damaged in (path.read_bytes(), content[: len(content) // 2], b"", b"no checkpoint"):
+    other = []
+    for field in ("torch", "code"):
+        saved = read(path)
+        saved["environment"][field] = "0.1"
+        write(tmp_path / "other.pt", saved)
+        other.append((tmp_path / "other.pt").read_bytes())
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    for damaged in (*other, bytes(flipped), content[: len(content) // 2], b"", b"no checkpoint"):
         path.write_bytes(damaged)
         training = begin("sgd").start()
         assert resume(path, training) == Progress()
@@ -118,6 +141,41 @@ def test_begins_anew_in_another_environment_or_with_a_damaged_file(tmp_path: Pat
     path.write_bytes(content)
     resume(path, training)
     assert training.epochs_done == 2
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    cell = make_cell("sgd", epochs=2)
+    (tmp_path / "file").touch()
+    outcome = run_outcome(cell, Sources(), Checkpoints(tmp_path / "file", every=1))
+    assert outcome.record.status == "ok"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@dataclass
+class MadeLate(Method):
+    """Has a module that `prepare` does not make."""
+
+    paper: ClassVar[str] = "none"
+
+    def start_epoch(self, epoch: int) -> None:
+        self.module = nn.Linear(1, 1)
+
+
+def test_a_module_made_after_prepare_is_an_error_and_not_a_dictionary() -> None:
+    method = MadeLate()
+    method.start_epoch(0)
+    with pytest.raises(TypeError, match="module is not made by prepare"):
+        MadeLate().load_state_dict(method.state_dict())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1}, np.float64(1), np.ones(2), Counter("a"), OrderedDict(), [{"a": deque()}], object()],
+    ids=repr,
+)
+def test_what_would_come_back_as_something_else_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="has no state that can be saved"):
+        take_state(value)
 
 
 def test_checkpoints_go_when_the_record_is_there(tmp_path: Path) -> None:
@@ -135,6 +193,10 @@ def test_checkpoints_go_when_the_record_is_there(tmp_path: Path) -> None:
     folder.write(type(outcome)(failed, {}))
     assert len(list(folder.checkpoints.iterdir())) == 3
     folder.write(outcome)
+    assert list(folder.checkpoints.iterdir()) == [others]
+    # Another runner of the same cell may write one more.
+    half_written.touch()
+    assert folder.write(outcome) == outcome.record
     assert list(folder.checkpoints.iterdir()) == [others]
 
 

@@ -151,11 +151,11 @@ def test_failures_run_again_only_when_asked(place: Path) -> None:
 
 
 def test_shards_merge_to_the_whole_run(place: Path) -> None:
-    for part in (1, 2, 3):
-        arguments = ["run", "tiny.toml", "--jobs", 2, "--shard", f"{part}/3", "--results", f"part{part}"]
+    for part in (1, 2):
+        arguments = ["run", "tiny.toml", "--jobs", 2, "--shard", f"{part}/2", "--results", f"part{part}"]
         done = start(place, *arguments, "--quiet")
         assert done.returncode == 0, done.stderr
-    told = start(place, "merge", "part1/tiny", "part2/tiny", "part3/tiny", "merged/tiny")
+    told = start(place, "merge", "part1/tiny", "part2/tiny", "merged/tiny")
     assert told.stdout == "12 records copied to 'merged/tiny'\n"
     assert contents(place / "merged/tiny/records") == contents(place / "runs/tiny/records")
     assert "12 ok" in start(place, "status", "tiny.toml", "--results", "merged").stdout
@@ -195,9 +195,6 @@ def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
     done = start(place, "run", *arguments, "--deterministic", "--quiet")
     assert done.returncode == 0, done.stderr
     assert "6 ok" in start(place, "status", *arguments).stdout
-    refused = start(place, "run", *arguments, "--quiet")
-    assert refused.returncode == 2
-    assert "holds results with deterministic 'True', not 'False'" in refused.stderr
     whole = contents(place / "runs/tiny/records")
     plain = {json.dumps(record["result"]) for name, record in whole.items() if name.endswith(".json")}
     exact = [json.loads(path.read_text()) for path in (place / "exact/tiny/records").glob("*.json")]

@@ -15,7 +15,14 @@ from reweightbench.benchmark.results import Manifest, ResultsFolder
 from reweightbench.benchmark.run import Outcome, run_outcome
 from reweightbench.benchmark.suite import load_suite, plan_cells
 
-MANIFEST = Manifest(suite="digits", variant="embedded", fingerprint="0" * 64, model="small_cnn", device="cpu")
+MANIFEST = Manifest(
+    suite="digits",
+    variant="embedded",
+    fingerprint="0" * 64,
+    model="small_cnn",
+    device="cpu",
+    deterministic=False,
+)
 
 
 @pytest.fixture(name="outcomes")
@@ -146,11 +153,19 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
         ("fingerprint", "1" * 64),
         ("model", "resnet8"),
         ("device", "cuda"),
+        ("deterministic", True),
     ],
 )
 def test_a_folder_refuses_results_of_another_kind(folder: ResultsFolder, field: str, value: str) -> None:
     with pytest.raises(UsageError, match=rf"{field} '.*', not '{value}'.*--results"):
         folder.claim(MANIFEST.model_copy(update={field: value}))
+
+
+def test_a_folder_that_says_nothing_of_its_arithmetic_takes_both(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "old")
+    folder.claim(MANIFEST.model_copy(update={"deterministic": None}))
+    for is_deterministic in (True, False):
+        folder.claim(MANIFEST.model_copy(update={"deterministic": is_deterministic}))
 
 
 def test_a_folder_without_results_says_how_to_start(tmp_path: Path) -> None:
