@@ -6,7 +6,7 @@
 # make format  rewrite the code in the project's format
 # make clean   remove build products and caches; .venv and runs/ stay
 #
-# PYTHON names the interpreter that .venv is made with, JOBS the worker processes of the demo, BENCH further
+# PYTHON names the interpreter that .venv is made with, JOBS the processes of the demo and of the tests, BENCH further
 # options of the benchmarks.
 
 PYTHON ?= python3
