@@ -24,27 +24,35 @@ def estimate_seconds(planned: Sequence[Planned], sources: Sources, quiet: bool) 
     """Seconds of each cell by key, from some optimisation steps of its method and an evaluation.
 
     A cell is taken to have as many examples as the first one of its method, which is tried in a process of its
-    own. Raises UsageError where that fails.
+    own; what the process and the preparation take is added to every cell. Raises UsageError where that fails.
     """
     plans: dict[str, list[Planned]] = {}
     for plan in planned:
         plans.setdefault(plan.method, []).append(plan)
     seconds: dict[str, float] = {}
+    beside = math.inf
     for label, alike in tqdm(plans.items(), "timing some steps", unit="method", leave=False, disable=quiet):
         budgets = [plan.cell.budget for plan in alike]
         cells = [alike[0].cell.model_copy(update={"budget": budget}) for budget in budgets]
+        started = time.perf_counter()
         try:
-            found = run_alone(_expect, cells, sources, threads=cells[0].numerics.threads)
+            found, spent = run_alone(_expect, cells, sources, threads=cells[0].numerics.threads)
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UsageError(f"'{label}' cannot be run: {type(error).__name__}: {reason}") from error
         seconds |= {plan.key: value for plan, value in zip(alike, found, strict=True)}
-    return seconds
+        # The first one also waits for the fork server.
+        beside = min(beside, time.perf_counter() - started - spent)
+    return {key: value + beside for key, value in seconds.items()}
 
 
-def _expect(cells: Sequence[Cell], sources: Sources) -> list[float]:
-    """Seconds of cells that differ in their budgets only, going by the first one's steps."""
+def _expect(cells: Sequence[Cell], sources: Sources) -> tuple[list[float], float]:
+    """Seconds of training cells that differ in their budgets only, and those that this has taken.
+
+    Both are without the preparation.
+    """
     prepared = prepare(cells[0], load(cells[0].dataset, sources), sources)
+    began = time.perf_counter()
     per_step = Stopwatch(prepared).measure(STEPS, warm_up=STEPS)
     split, size = prepared.material.split, len(prepared.examples.is_mislabelled)
     some = split.test[:EVALUATION_BATCH]
@@ -52,9 +60,10 @@ def _expect(cells: Sequence[Cell], sources: Sources) -> list[float]:
     started = time.perf_counter()
     prepared.probabilities(some)
     per_image = (time.perf_counter() - started) / len(some)
-    return [
+    seconds = [
         cell.budget.epochs
         * (math.ceil(size / cell.budget.batch_size) * per_step + len(split.validation) * per_image)
         + 2 * len(split.test) * per_image
         for cell in cells
     ]
+    return seconds, time.perf_counter() - began

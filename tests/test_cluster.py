@@ -73,6 +73,7 @@ class Place:
 
     def __init__(self, folder: Path, ray_folder: str) -> None:
         self.folder = folder
+        self.processes: list[subprocess.Popen[str]] = []
         # Ray keeps an access token in the home folder, and asks for it where there is one.
         self._environment = os.environ | {"RAY_TMPDIR": ray_folder, "HOME": ray_folder}
         self._environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}
@@ -82,7 +83,7 @@ class Place:
 
     def start(self, *arguments: object, module: str = "reweightbench") -> "subprocess.Popen[str]":
         """A command as a user starts it, in a session of its own."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=self.folder,
             env=self._environment,
@@ -91,6 +92,8 @@ class Place:
             text=True,
             start_new_session=True,
         )
+        self.processes.append(process)
+        return process
 
     def run(self, *arguments: object) -> tuple[int, str]:
         """Exit code and complaints of `run` with the suite."""
@@ -112,21 +115,21 @@ class Place:
 def make_place(tmp_path: Path) -> Iterator[Place]:
     # Paths of sockets have little room.
     with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
-        yield Place(tmp_path, ray_folder)
+        place = Place(tmp_path, ray_folder)
+        yield place
+        for process in place.processes:
+            kill_session(process)
 
 
 @pytest.fixture(name="head")
-def start_head(place: Place) -> Iterator[str]:
+def start_head(place: Place) -> str:
     """The address of a cluster whose one node takes one cell."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    node = start_node(place, "--head", "--include-dashboard=false", f"--port={address.rpartition(':')[2]}")
-    try:
-        wait_until(lambda: is_listening(address))
-        yield address
-    finally:
-        kill_session(node)
+    start_node(place, "--head", "--include-dashboard=false", f"--port={address.rpartition(':')[2]}")
+    wait_until(lambda: is_listening(address))
+    return address
 
 
 def start_node(place: Place, *arguments: str) -> "subprocess.Popen[str]":
@@ -170,10 +173,8 @@ def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
     runner = place.start(
         "run", "tiny.toml", *arguments, "--engine", "ray", "--address", head, "--results", "ray"
     )
-    try:
-        wait_until(lambda: second.pid in dict(place.started()))
-    finally:
-        kill_session(second)
+    wait_until(lambda: second.pid in dict(place.started()))
+    kill_session(second)
     (place.folder / "go").touch()
     _, complaint = runner.communicate(timeout=100)
     assert runner.returncode == 0, complaint
