@@ -29,6 +29,9 @@ def estimate_seconds(planned: Sequence[Planned], sources: Sources, quiet: bool) 
     plans: dict[str, list[Planned]] = {}
     for plan in planned:
         plans.setdefault(plan.method, []).append(plan)
+    threads = planned[0].cell.numerics.threads
+    # So that no method waits for the fork server.
+    run_alone(time.perf_counter, threads=threads)
     seconds: dict[str, float] = {}
     beside = math.inf
     for label, alike in tqdm(plans.items(), "timing some steps", unit="method", leave=False, disable=quiet):
@@ -36,12 +39,11 @@ def estimate_seconds(planned: Sequence[Planned], sources: Sources, quiet: bool) 
         cells = [alike[0].cell.model_copy(update={"budget": budget}) for budget in budgets]
         started = time.perf_counter()
         try:
-            found, spent = run_alone(_expect, cells, sources, threads=cells[0].numerics.threads)
+            found, spent = run_alone(_expect, cells, sources, threads=threads)
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UsageError(f"'{label}' cannot be run: {type(error).__name__}: {reason}") from error
         seconds |= {plan.key: value for plan, value in zip(alike, found, strict=True)}
-        # The first one also waits for the fork server.
         beside = min(beside, time.perf_counter() - started - spent)
     return {key: value + beside for key, value in seconds.items()}
 
