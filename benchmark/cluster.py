@@ -181,27 +181,28 @@ def _run_on_node(cell: Cell, freight: Freight, workers: Workers) -> tuple[Outcom
     results = []
     try:
         with freight.unpacked() as sources:
-            _prepare_worker(cell.dataset.model_dump_json(), replace(sources, method_files=()))
-            _check_node(cell, sources)
+            without_methods = replace(sources, method_files=())
+            _prepare_worker(
+                cell.dataset.model_dump_json(), cell.model.model_dump_json(), cell.device, without_methods
+            )
+            for path in sources.method_files:
+                METHODS.add_file(path)
+            METHODS.restore(cell.method)
             grid.run_cells([cell], sources, here, lambda *result: results.append(result))
     except UsageError as error:
         raise UsageError(f"node {socket.gethostname()}: {error}") from None
     return results[0]
 
 
-def _check_node(cell: Cell, sources: Sources) -> None:
-    """Raise UsageError for what would fail every such cell here: missing weights, a GPU that torch cannot use."""
-    for path in sources.method_files:
-        METHODS.add_file(path)
-    METHODS.restore(cell.method)
-    ARCHITECTURES.restore(cell.model).find_weights(sources)
-    if cell.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("torch has no CUDA device here; install its CUDA build and the driver")
-
-
 @cache
-def _prepare_worker(dataset: str, sources: Sources) -> None:
-    """Once per Ray worker: have its fork server load the dataset; raises UsageError where it cannot."""
+def _prepare_worker(dataset: str, model: str, device: str, sources: Sources) -> None:
+    """Once per Ray worker: have its fork server load the dataset.
+
+    Raises UsageError for what would fail every cell here: no data, no weights, a GPU that torch cannot use.
+    """
+    ARCHITECTURES.restore(Spec.model_validate_json(model)).find_weights(sources)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("torch has no CUDA device here; install its CUDA build and the driver")
     spec = Spec.model_validate_json(dataset)
     # The fork server could not say what is missing.
     DATASETS.restore(spec).load(sources)

@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from reweightbench.benchmark.cell import Cell
 from reweightbench.benchmark.dataset import Sources
-from reweightbench.benchmark.errors import UsageError
 from reweightbench.benchmark.grid import run_alone
 from reweightbench.benchmark.loaded import load
+from reweightbench.benchmark.measurement import guard
 from reweightbench.benchmark.preparation import prepare
 from reweightbench.benchmark.stopwatch import Stopwatch
 from reweightbench.benchmark.suite import Planned
@@ -38,11 +38,7 @@ def estimate_seconds(planned: Sequence[Planned], sources: Sources, quiet: bool) 
         budgets = [plan.cell.budget for plan in alike]
         cells = [alike[0].cell.model_copy(update={"budget": budget}) for budget in budgets]
         started = time.perf_counter()
-        try:
-            found, spent = run_alone(_expect, cells, sources, threads=threads)
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise UsageError(f"'{label}' cannot be run: {type(error).__name__}: {reason}") from error
+        found, spent = guard(label, run_alone, _expect, cells, sources, threads=threads)
         seconds |= {plan.key: value for plan, value in zip(alike, found, strict=True)}
         beside = min(beside, time.perf_counter() - started - spent)
     return {key: value + beside for key, value in seconds.items()}

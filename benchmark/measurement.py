@@ -115,7 +115,7 @@ def _add_rounds(
             while len(rounds) < FEWEST_ROUNDS or seconds < 60 * minutes:
                 if (len(rounds) - start) % ROUNDS_PER_BUILD == 0:
                     windows = {
-                        label: partial(_guard, label, stopwatch.measure, timing.steps, timing.warm_up)
+                        label: partial(guard, label, stopwatch.measure, timing.steps, timing.warm_up)
                         for label, stopwatch in build(len(rounds)).items()
                     }
                     endless = measure_rounds(windows, seed=len(rounds))
@@ -136,7 +136,7 @@ def _add_memory(timing: Timing, sources: Sources, save: Save, quiet: bool) -> Ti
     missing = [label for label in timing.cells if label not in timing.memory]
     for label in tqdm(missing, "peak memory", disable=quiet):
         cell = timing.cells[label]
-        found = _guard(
+        found = guard(
             label, run_alone, measure_memory, cell, sources, timing.steps, threads=cell.numerics.threads
         )
         timing = timing.model_copy(update={"memory": timing.memory | {label: found}})
@@ -150,11 +150,11 @@ def _make_stopwatches(
     """A stopwatch per row, made in an order drawn from `seed`; they share the training examples."""
     examples, stopwatches = None, {}
     for label in random.Random(seed).sample(sorted(cells), len(cells)):
-        prepared = _guard(label, prepare, cells[label], data, sources, examples)
+        prepared = guard(label, prepare, cells[label], data, sources, examples)
         examples = prepared.examples
-        stopwatches[label] = _guard(label, Stopwatch, prepared)
+        stopwatches[label] = guard(label, Stopwatch, prepared)
         # The first steps of a model allocate and choose kernels.
-        _guard(label, stopwatches[label].measure, FEWEST_STEPS)
+        guard(label, stopwatches[label].measure, FEWEST_STEPS)
     return {label: stopwatches[label] for label in cells}
 
 
@@ -187,7 +187,7 @@ def _differ(first: Environment, second: Environment) -> str:
     return f"{name} {getattr(first, name)}, now {getattr(second, name)}"
 
 
-def _guard(label: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def guard(label: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What the function returns; an error of a method becomes a UsageError with its label."""
     try:
         return function(*args, **kwargs)
