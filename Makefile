@@ -34,7 +34,7 @@ check: .venv/installed-dev
 	$(MAKE) --no-print-directory test
 
 chaos: .venv/installed-dev
-	REWEIGHTBENCH_KILLS=30 $(BIN)/pytest tests/test_chaos.py
+	REWEIGHTBENCH_KILLS=30 $(BIN)/pytest tests/grid/test_chaos.py
 
 bench: .venv/installed-dev
 	@$(INSTALL) -e '.[bench]'

@@ -17,9 +17,9 @@ import numpy as np
 import pooch
 from numpy.typing import NDArray
 
-from reweightbench.benchmark.dataset import AugmentationName, Dataset, ImageData, Sources
-from reweightbench.benchmark.errors import DataMissingError, UsageError
-from reweightbench.benchmark.image_cache import Decoded, cached, digest_files, read_images
+from reweightbench.benchmark.contracts.dataset import AugmentationName, Dataset, ImageData, Sources
+from reweightbench.benchmark.contracts.errors import DataMissingError, UsageError
+from reweightbench.benchmark.data.image_cache import Decoded, cached, digest_files, read_images
 
 ARCHIVE = "cifar-10-python.tar.gz"
 BATCH_FOLDER = "cifar-10-batches-py"

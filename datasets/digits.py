@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from reweightbench.benchmark.dataset import AugmentationName, Dataset, ImageData, Sources
-from reweightbench.benchmark.image_cache import Decoded, describe
+from reweightbench.benchmark.contracts.dataset import AugmentationName, Dataset, ImageData, Sources
+from reweightbench.benchmark.data.image_cache import Decoded, describe
 
 
 @dataclass

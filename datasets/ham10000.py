@@ -9,9 +9,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from reweightbench.benchmark.dataset import AugmentationName, Dataset, ImageData, Sources
-from reweightbench.benchmark.errors import DataMissingError, UsageError
-from reweightbench.benchmark.image_cache import Decoded, cached, digest_files, read_images
+from reweightbench.benchmark.contracts.dataset import AugmentationName, Dataset, ImageData, Sources
+from reweightbench.benchmark.contracts.errors import DataMissingError, UsageError
+from reweightbench.benchmark.data.image_cache import Decoded, cached, digest_files, read_images
 
 METADATA = "HAM10000_metadata.csv"
 IMAGE_FOLDERS = ("HAM10000_images_part_1", "HAM10000_images_part_2")

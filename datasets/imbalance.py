@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from reweightbench.benchmark.corruption import Imbalance
-from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.contracts.corruption import Imbalance
+from reweightbench.benchmark.contracts.errors import UsageError
 
 
 def _check_factor(factor: float) -> None:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from reweightbench.benchmark.corruption import Noise
-from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.contracts.corruption import Noise
+from reweightbench.benchmark.contracts.errors import UsageError
 
 
 @dataclass

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from reweightbench.benchmark.findings import make_findings
-from reweightbench.benchmark.frame import make_frame
-from reweightbench.benchmark.leaderboard import make_leaderboard
-from reweightbench.benchmark.recorded import read_recorded
-from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.statistics import Summary, summarise
-from reweightbench.benchmark.suite import load_suite
-from reweightbench.benchmark.table import Entry, Table, share_notes, to_markdown
-from reweightbench.benchmark.tables import make_pivot
+from reweightbench.benchmark.cells.suite_file import load_suite
+from reweightbench.benchmark.records.folder import ResultsFolder
+from reweightbench.benchmark.records.survey import read_recorded
+from reweightbench.benchmark.report.findings import make_findings
+from reweightbench.benchmark.report.formats import Entry, Table, share_notes, to_markdown
+from reweightbench.benchmark.report.frame import make_frame
+from reweightbench.benchmark.report.leaderboard import make_leaderboard
+from reweightbench.benchmark.report.statistics import Summary, summarise
+from reweightbench.benchmark.report.tables import make_pivot
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "digits-all.md"

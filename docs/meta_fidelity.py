@@ -19,19 +19,23 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.dataset import Sources
-from reweightbench.benchmark.findings import make_findings
-from reweightbench.benchmark.frame import make_frame
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.overhead import Overheads, make_overhead_table
-from reweightbench.benchmark.preparation import prepare
-from reweightbench.benchmark.problem import Batch, Knowledge, Problem
-from reweightbench.benchmark.recorded import read_recorded
-from reweightbench.benchmark.registry import DATASETS, METHODS
-from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.statistics import summarise
-from reweightbench.benchmark.suite import load_suite, plan_cells
-from reweightbench.benchmark.table import ABSENT, Entry, Table, to_markdown
+from reweightbench.benchmark.cells.catalogue import look_up
+from reweightbench.benchmark.cells.plan import plan_cells
+from reweightbench.benchmark.cells.suite_file import load_suite
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Batch, Knowledge, Problem
+from reweightbench.benchmark.contracts.registry import DATASETS, METHODS
+from reweightbench.benchmark.data.cell_data import make_cell_data
+from reweightbench.benchmark.data.preloaded import load
+from reweightbench.benchmark.records.folder import ResultsFolder
+from reweightbench.benchmark.records.survey import read_recorded
+from reweightbench.benchmark.report.findings import make_findings
+from reweightbench.benchmark.report.formats import ABSENT, Entry, Table, to_markdown
+from reweightbench.benchmark.report.frame import make_frame
+from reweightbench.benchmark.report.overhead import Overheads, make_overhead_table
+from reweightbench.benchmark.report.statistics import summarise
+from reweightbench.benchmark.training.preparation import prepare
 from reweightbench.methods.meta_reweight import MetaReweight
 
 ROOT = Path(__file__).parent.parent
@@ -114,11 +118,15 @@ def measure() -> None:
     found = []
     for data, name in SUITES.items():
         suite = load_suite(name)
-        images = DATASETS.create(suite.dataset).load(sources)
-        planned = plan_cells(suite, images.variant, "cpu")
+        loaded = load(look_up(DATASETS, suite.dataset).spec, sources)
+        planned = plan_cells(suite, loaded.images.variant, "cpu")
         cell = next(plan.cell for plan in planned if plan.method == "meta_reweight")
         probe = Probe()
-        for epoch in dataclasses.replace(prepare(cell, images, sources), method=probe).start().run():
+        for epoch in (
+            dataclasses.replace(prepare(cell, make_cell_data(cell, loaded), sources), method=probe)
+            .start()
+            .run()
+        ):
             print(f"{data}: epoch {epoch.number + 1} of {cell.budget.epochs}", flush=True)
         found += [{"data": data} | comparison for comparison in probe.comparisons]
     WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +220,7 @@ def _pivot(
 
 def _label(gradient: str, size: int) -> str:
     """The method's label as tables show it."""
-    return METHODS.canonical(f"meta_reweight(gradient={gradient}, clean_batch_size={size})")
+    return look_up(METHODS, f"meta_reweight(gradient={gradient}, clean_batch_size={size})").label
 
 
 def _percent(values: pd.Series | None) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from reweightbench.benchmark.method import Family, Method, list_needs
-from reweightbench.benchmark.overhead import Overheads
-from reweightbench.benchmark.registry import METHODS
-from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.table import ABSENT
-from reweightbench.benchmark.timing import REFERENCE
+from reweightbench.benchmark.cells.catalogue import list_needs
+from reweightbench.benchmark.contracts.method import Family, Method
+from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.records.folder import ResultsFolder
+from reweightbench.benchmark.records.timing import REFERENCE
+from reweightbench.benchmark.report.formats import ABSENT
+from reweightbench.benchmark.report.overhead import Overheads
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -51,7 +52,7 @@ def _rows() -> Iterator[list[str]]:
             f"[{cls.family}](docs/methods/{cls.family}.md)",
             _escape((inspect.getdoc(cls) or "").splitlines()[0]),
             _escape(cls.paper),
-            list_needs(cls),
+            list_needs(cls.needs),
             f"{times[name].value:.2f}" if name in times else ABSENT,
         ]
 

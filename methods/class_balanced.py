@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Step
-from reweightbench.benchmark.problem import Need, Problem
+from reweightbench.benchmark.contracts.method import Family, Step
+from reweightbench.benchmark.contracts.problem import Need, Problem
 from reweightbench.methods.focal import Focal
 
 

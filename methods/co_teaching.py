@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Step
-from reweightbench.benchmark.models import Classifier, Twin
-from reweightbench.benchmark.problem import Batch, Need
+from reweightbench.benchmark.contracts.method import Family, Step
+from reweightbench.benchmark.contracts.network import Classifier, Twin
+from reweightbench.benchmark.contracts.problem import Batch, Need
 from reweightbench.methods.small_loss import SmallLoss, choose_easiest
 
 

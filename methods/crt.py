@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Stage, divide_epochs
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.method import Family, Stage, divide_epochs
+from reweightbench.benchmark.contracts.problem import Problem
 from reweightbench.methods.weighted_sampler import WeightedSampler
 
 

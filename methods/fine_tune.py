@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reweightbench.benchmark.method import Family, Method, Stage
-from reweightbench.benchmark.problem import Need
+from reweightbench.benchmark.contracts.method import Family, Method, Stage
+from reweightbench.benchmark.contracts.problem import Need
 
 
 @dataclass

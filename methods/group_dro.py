@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Step
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.method import Family, Step
+from reweightbench.benchmark.contracts.problem import Problem
 from reweightbench.methods.weighted_sampler import WeightedSampler
 
 

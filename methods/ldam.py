@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reweightbench.benchmark.models import Classifier
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.contracts.network import Classifier
+from reweightbench.benchmark.contracts.problem import Batch, Problem
 from reweightbench.methods.drw import Drw
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method
-from reweightbench.benchmark.problem import Batch, Need, Problem
+from reweightbench.benchmark.contracts.method import Family, Method
+from reweightbench.benchmark.contracts.problem import Batch, Need, Problem
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method, Step
+from reweightbench.benchmark.contracts.method import Family, Method, Step
 
 
 @dataclass

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from reweightbench.benchmark.derivatives import (
+from reweightbench.benchmark.contracts.derivatives import (
     Parameters,
     change_along,
     derivative_along,
     mean_loss_gradient,
     trainable,
 )
-from reweightbench.benchmark.method import Family, Method, Step
-from reweightbench.benchmark.problem import Batch, Need, Problem
+from reweightbench.benchmark.contracts.method import Family, Method, Step
+from reweightbench.benchmark.contracts.problem import Batch, Need, Problem
 
 
 @dataclass

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from reweightbench.benchmark.derivatives import change_along, mean_loss_gradient, trainable
-from reweightbench.benchmark.method import Family, Method, Step
-from reweightbench.benchmark.models import seeded
-from reweightbench.benchmark.problem import Need, Problem
+from reweightbench.benchmark.contracts.derivatives import change_along, mean_loss_gradient, trainable
+from reweightbench.benchmark.contracts.method import Family, Method, Step
+from reweightbench.benchmark.contracts.problem import Need, Problem
+from reweightbench.benchmark.contracts.seeding import seeded
 
 
 @dataclass

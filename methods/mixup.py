@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method
-from reweightbench.benchmark.problem import Batch, Problem
+from reweightbench.benchmark.contracts.method import Family, Method
+from reweightbench.benchmark.contracts.problem import Batch, Problem
 
 
 @dataclass(frozen=True)

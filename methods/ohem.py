@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method, Step
+from reweightbench.benchmark.contracts.method import Family, Method, Step
 from reweightbench.methods.small_loss import choose_easiest
 
 

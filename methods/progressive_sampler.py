@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.problem import Problem
 from reweightbench.methods.weighted_sampler import WeightedSampler
 
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method, Step
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.method import Family, Method, Step
+from reweightbench.benchmark.contracts.problem import Problem
 from reweightbench.methods.small_loss import choose_easiest
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reweightbench.benchmark.method import Family, Method
+from reweightbench.benchmark.contracts.method import Family, Method
 
 
 @dataclass

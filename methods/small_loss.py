@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method, Step
-from reweightbench.benchmark.problem import Need, Problem
+from reweightbench.benchmark.contracts.method import Family, Method, Step
+from reweightbench.benchmark.contracts.problem import Need, Problem
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.problem import Problem
 from reweightbench.methods.weighted_sampler import WeightedSampler
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from reweightbench.benchmark.method import Family, Method
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.method import Family, Method
+from reweightbench.benchmark.contracts.problem import Problem
 
 
 @dataclass

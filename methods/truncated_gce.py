@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Problem
 from reweightbench.methods.gce import Gce
 
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from reweightbench.benchmark.method import Family, Method
-from reweightbench.benchmark.problem import Need, Problem
+from reweightbench.benchmark.contracts.method import Family, Method
+from reweightbench.benchmark.contracts.problem import Need, Problem
 
 
 @dataclass

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reweightbench.benchmark.method import Method, Stage, Step
-from reweightbench.benchmark.models import Classifier
-from reweightbench.benchmark.problem import Batch, Need, Problem
+from reweightbench.benchmark.contracts.method import Method, Stage, Step
+from reweightbench.benchmark.contracts.network import Classifier
+from reweightbench.benchmark.contracts.problem import Batch, Need, Problem
 
 
 @dataclass

@@ -10,13 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reweightbench.benchmark.cell import Budget, Cell
-from reweightbench.benchmark.method import Method
-from reweightbench.benchmark.problem import Knowledge
-from reweightbench.benchmark.record import Cost, Curves, Environment, Metrics, Realised, Record, Result
-from reweightbench.benchmark.registry import ARCHITECTURES, DATASETS, METHODS, Spec
-from reweightbench.benchmark.suite import Corruption, NamedBudget, Planned, Suite
-from reweightbench.benchmark.workbench import Workbench
+from reweightbench.benchmark.cells.cell import Budget, Cell
+from reweightbench.benchmark.cells.plan import Planned
+from reweightbench.benchmark.cells.suite import Corruption, NamedBudget, Suite
+from reweightbench.benchmark.conformance.workbench import Workbench
+from reweightbench.benchmark.contracts.labels import Spec
+from reweightbench.benchmark.contracts.method import Method
+from reweightbench.benchmark.contracts.problem import Knowledge
+from reweightbench.benchmark.contracts.registry import DATASETS, METHODS, NETWORKS
+from reweightbench.benchmark.records.record import (
+    Cost,
+    Curves,
+    Environment,
+    Metrics,
+    Realised,
+    Record,
+    Result,
+)
 
 M = TypeVar("M", bound=Method)
 
@@ -96,7 +106,7 @@ def digits_cell(label: str, *, epochs: int, clean_size: int, **fields: object) -
         "dataset": DATASETS.spec(DATASETS.create("digits")),
         "variant": "embedded",
         "clean_size": clean_size,
-        "model": ARCHITECTURES.spec(ARCHITECTURES.create("small_cnn")),
+        "model": NETWORKS.spec(NETWORKS.create("small_cnn")),
         "method": METHODS.spec(METHODS.create(label)),
         "budget": Budget(epochs=epochs, learning_rate=0.05),
         "seed": 0,

@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Method, Step
-from reweightbench.benchmark.problem import Problem
+from reweightbench.benchmark.contracts.method import Method, Step
+from reweightbench.benchmark.contracts.problem import Problem
 
 
 @dataclass

@@ -14,7 +14,7 @@ import os, time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from reweightbench.benchmark.method import Method
+from reweightbench.benchmark.contracts.method import Method
 
 PLACE = Path({place!r})
 

@@ -120,7 +120,7 @@ def test_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path, tmp
             expected |= {f"reweightbench/{path.relative_to(tree).as_posix()}" for path in files}
         names = zipfile.ZipFile(built).namelist()
         assert {name for name in names if ".dist-info/" not in name} == expected
-        assert "reweightbench/benchmark/suites/digits.toml" in expected
+        assert "reweightbench/benchmark/cells/suites/digits.toml" in expected
 
 
 def test_installed_wheel_runs_alone(wheel: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_installed_wheel_runs_alone(wheel: Path, tmp_path: Path) -> None:
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     (packages / "sitecustomize.py").write_text(REFUSE_SOCKETS)
 
-    where = "import reweightbench.benchmark.errors as module; print(module.__file__)"
+    where = "import reweightbench.benchmark.contracts.errors as module; print(module.__file__)"
     code, output = run(python, "-c", where, cwd=tmp_path)
     assert (code, Path(output.strip()).parent) == (0, packages / "reweightbench" / "benchmark"), output
     code, output = run(Path(paths["scripts"]) / "reweightbench", "list", cwd=tmp_path)
@@ -170,9 +170,9 @@ def test_import_contracts_are_kept() -> None:
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [
-        ("benchmark/errors.py", "reweightbench.methods.sgd"),
-        ("benchmark/errors.py", "reweightbench.datasets.digits"),
-        ("methods/sgd.py", "reweightbench.benchmark.training"),
+        ("benchmark/contracts/errors.py", "reweightbench.methods.sgd"),
+        ("benchmark/contracts/errors.py", "reweightbench.datasets.digits"),
+        ("methods/sgd.py", "reweightbench.benchmark.training.loop"),
         ("methods/sgd.py", "reweightbench.datasets.digits"),
     ],
 )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from reweightbench.benchmark.results import ResultsFolder
-from reweightbench.benchmark.suite import load_suite, plan_cells
+from reweightbench.benchmark.cells.plan import plan_cells
+from reweightbench.benchmark.cells.suite_file import load_suite
+from reweightbench.benchmark.records.folder import ResultsFolder
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "results").glob("*/manifest.json"))
 

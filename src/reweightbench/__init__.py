@@ -1,3 +1,3 @@
 """Benchmark of example reweighting under label noise and class imbalance."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,6 +1,6 @@
 """`python -m reweightbench`."""
 
-from reweightbench.benchmark.cli import main
+from reweightbench.benchmark.commands.main import main
 
 # Worker processes import this module again; only the first one is the command.
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from reweightbench.benchmark.augmentation import augment
-from reweightbench.benchmark.dataset import AugmentationName
-from reweightbench.benchmark.grid import run_alone
-from reweightbench.benchmark.method import Stage
-from reweightbench.benchmark.registry import METHODS
+from reweightbench.benchmark.contracts.dataset import AugmentationName
+from reweightbench.benchmark.contracts.method import Stage
+from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.data.augmentation import augment
+from reweightbench.benchmark.grid.local import run_alone
 
 STEPS = 10
 

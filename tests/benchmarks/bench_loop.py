@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from reweightbench.benchmark.augmentation import augment
-from reweightbench.benchmark.method import Stage
-from reweightbench.benchmark.training import Training
+from reweightbench.benchmark.contracts.method import Stage
+from reweightbench.benchmark.data.augmentation import augment
+from reweightbench.benchmark.training.loop import Training
 from reweightbench.methods.sgd import Sgd
 
 RATE = 0.01

@@ -11,8 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from reweightbench.benchmark.method import Stage
-from reweightbench.benchmark.training import Training
+from reweightbench.benchmark.contracts.method import Stage
+from reweightbench.benchmark.training.loop import Training
 from reweightbench.methods.meta_reweight import MetaReweight
 from reweightbench.methods.sgd import Sgd
 

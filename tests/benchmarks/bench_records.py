@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from made_up import ALL_CORRUPTIONS, ALL_METHODS, Grid, build_grid
-from reweightbench.benchmark.findings import make_findings
-from reweightbench.benchmark.report import write_report
-from reweightbench.benchmark.results import ResultsFolder
+from reweightbench.benchmark.records.folder import ResultsFolder
+from reweightbench.benchmark.report.findings import make_findings
+from reweightbench.benchmark.report.report import write_report
 
 SEEDS = 72
 """With 140 settings that is 10,080 records."""

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.method import Method, Stage, Step
-from reweightbench.benchmark.problem import Problem
-from reweightbench.benchmark.training import Training
+from reweightbench.benchmark.contracts.method import Method, Stage, Step
+from reweightbench.benchmark.contracts.problem import Problem
+from reweightbench.benchmark.training.loop import Training
 from reweightbench.methods.sgd import Sgd
 
 

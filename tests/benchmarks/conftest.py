@@ -6,19 +6,21 @@ from itertools import islice
 import pytest
 import torch
 
-from reweightbench.benchmark.architectures import Resnet20, SmallCnn
-from reweightbench.benchmark.cell import Budget
-from reweightbench.benchmark.dataset import AugmentationName, Sources
-from reweightbench.benchmark.method import Method, Stage
-from reweightbench.benchmark.models import Architecture, Classifier, build_classifier
-from reweightbench.benchmark.problem import Batch, Knowledge, Networks, Problem
-from reweightbench.benchmark.statistics import Median, bootstrap_median
-from reweightbench.benchmark.stopwatch import measure_rounds
-from reweightbench.benchmark.training import Examples, Inputs, Training
+from reweightbench.benchmark.cells.cell import Budget
+from reweightbench.benchmark.contracts.dataset import AugmentationName, Sources
+from reweightbench.benchmark.contracts.method import Method, Stage
+from reweightbench.benchmark.contracts.network import Classifier, Network
+from reweightbench.benchmark.contracts.problem import Batch, Knowledge, Networks, Problem
+from reweightbench.benchmark.networks.classifier import build_classifier
+from reweightbench.benchmark.networks.small import Resnet20, SmallCnn
+from reweightbench.benchmark.report.statistics import Median, bootstrap_median
+from reweightbench.benchmark.timing.stopwatch import measure_rounds
+from reweightbench.benchmark.training.examples import Examples, Inputs
+from reweightbench.benchmark.training.loop import Training
 
 RATE = 0.01
 EXAMPLES, CLEAN_EXAMPLES, CLASSES = 2000, 100, 10
-NETWORKS: dict[str, tuple[Architecture, int, int, AugmentationName]] = {
+TIMED: dict[str, tuple[Network, int, int, AugmentationName]] = {
     "small_cnn": (SmallCnn(), 1, 8, "none"),
     "resnet20": (Resnet20(), 3, 32, "crop_flip"),
 }
@@ -92,11 +94,11 @@ def build_training(
     method: Method, network: str, memory_format: torch.memory_format = torch.contiguous_format
 ) -> Training:
     """A training run of the method on random images in batches of 100."""
-    architecture, channels, size, augmentation = NETWORKS[network]
+    timed, channels, size, augmentation = TIMED[network]
 
     def build(number: int) -> Classifier:
         seeds = {"body_seed": 1 + 10 * number, "head_seed": 2 + 10 * number}
-        return build_classifier(architecture, channels=channels, classes=CLASSES, sources=Sources(), **seeds)
+        return build_classifier(timed, channels=channels, classes=CLASSES, sources=Sources(), **seeds)
 
     model = method.build_model(Networks(build, method.needs)).to(memory_format=memory_format)
     stream = torch.Generator().manual_seed(3)

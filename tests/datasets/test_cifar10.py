@@ -19,9 +19,9 @@ import torchvision
 from numpy.typing import NDArray
 from PIL import Image
 
-from reweightbench.benchmark.dataset import Sources
-from reweightbench.benchmark.errors import DataMissingError, UsageError
-from reweightbench.benchmark.registry import DATASETS
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.errors import DataMissingError, UsageError
+from reweightbench.benchmark.contracts.registry import DATASETS
 from reweightbench.datasets.cifar10 import Cifar10
 
 Images = NDArray[np.uint8]

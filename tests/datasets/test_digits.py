@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from reweightbench.benchmark.dataset import ImageData, Sources
-from reweightbench.benchmark.registry import DATASETS
+from reweightbench.benchmark.contracts.dataset import ImageData, Sources
+from reweightbench.benchmark.contracts.registry import DATASETS
 
 
 @pytest.fixture(scope="module")

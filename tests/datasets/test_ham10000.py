@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reweightbench.benchmark.dataset import ImageData, Sources
-from reweightbench.benchmark.errors import DataMissingError, UsageError
-from reweightbench.benchmark.registry import DATASETS
+from reweightbench.benchmark.contracts.dataset import ImageData, Sources
+from reweightbench.benchmark.contracts.errors import DataMissingError, UsageError
+from reweightbench.benchmark.contracts.registry import DATASETS
 from reweightbench.datasets.ham10000 import Ham10000
 
 Row = tuple[str, str, str]

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.datasets.imbalance import Dominant, Longtail, Step
 
 LONGTAIL_TOTALS = {10: 20_431, 20: 17_023, 50: 13_996, 100: 12_406, 200: 11_203}

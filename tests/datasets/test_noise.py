@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from reweightbench.benchmark.corruption import Noise, corrupt
-from reweightbench.benchmark.errors import UsageError
+from reweightbench.benchmark.contracts.corruption import Noise
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.data.corruption import corrupt
 from reweightbench.datasets.noise import Background, Pair, Uniform, UniformInclusive
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
@@ -21,7 +22,9 @@ rates = st.floats(0, 1)
 def transitions(sizes: list[int], noise: Noise, seed: int = 0) -> NDArray[np.int64]:
     """Counts of true class (row) against target (column) where class i has `sizes[i]` examples."""
     targets = np.repeat(np.arange(len(sizes)), sizes)
-    return corrupt(np.arange(len(targets)), targets, len(sizes), None, noise, seed).transitions(len(sizes))
+    return corrupt(np.arange(len(targets)), targets, len(sizes), None, noise, ("example", seed)).transitions(
+        len(sizes)
+    )
 
 
 @quick

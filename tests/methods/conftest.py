@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.problem import Batch
-from reweightbench.benchmark.workbench import CLASSES, Workbench
+from reweightbench.benchmark.conformance.workbench import CLASSES, Workbench
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Batch
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 
 from made_up import prepare_with_counts
-from reweightbench.benchmark.method import Method
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.method import Method
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.balanced_softmax import BalancedSoftmax
 from reweightbench.methods.logit_adjustment import LogitAdjustment
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 
 from made_up import prepare_with_counts
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.class_balanced import ClassBalanced, effective_weights
 from reweightbench.methods.focal import Focal
 

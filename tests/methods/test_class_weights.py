@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.problem import Knowledge
-from reweightbench.benchmark.workbench import Workbench
+from reweightbench.benchmark.conformance.workbench import Workbench
+from reweightbench.benchmark.contracts.problem import Knowledge
 from reweightbench.methods.class_weights import ClassWeights
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.co_teaching import CoTeaching
 from reweightbench.methods.sgd import Sgd
 

@@ -4,9 +4,9 @@ from typing import get_args
 
 import pytest
 
-from reweightbench.benchmark.contract import CHECKS, Check, list_forms
-from reweightbench.benchmark.method import Family
-from reweightbench.benchmark.registry import METHODS
+from reweightbench.benchmark.conformance.promises import CHECKS, Check, list_forms
+from reweightbench.benchmark.contracts.method import Family
+from reweightbench.benchmark.contracts.registry import METHODS
 
 FORMS = [label for name in METHODS.classes for label in list_forms(name)]
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.cell import Budget
-from reweightbench.benchmark.method import Method, Stage
-from reweightbench.benchmark.registry import METHODS
-from reweightbench.benchmark.training import Examples, Inputs, Training
+from reweightbench.benchmark.cells.cell import Budget
+from reweightbench.benchmark.contracts.method import Method, Stage
+from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.training.examples import Examples, Inputs
+from reweightbench.benchmark.training.loop import Training
 from reweightbench.methods.clean_only import CleanOnly
 from reweightbench.methods.fine_tune import FineTune
 from reweightbench.methods.sgd import Sgd

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reweightbench.benchmark.cell import Budget
-from reweightbench.benchmark.method import Stage
-from reweightbench.benchmark.models import seeded
-from reweightbench.benchmark.problem import Batch
-from reweightbench.benchmark.training import Examples, Inputs, Training
+from reweightbench.benchmark.cells.cell import Budget
+from reweightbench.benchmark.contracts.method import Stage
+from reweightbench.benchmark.contracts.problem import Batch
+from reweightbench.benchmark.contracts.seeding import seeded
+from reweightbench.benchmark.training.examples import Examples, Inputs
+from reweightbench.benchmark.training.loop import Training
 from reweightbench.methods.crt import Crt
 
 EPOCHS = 10

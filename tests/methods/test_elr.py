@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.elr import Elr
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.focal import Focal
 
 GOLDEN = {

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.group_dro import GroupDro
 
 CLASSES = 3

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.label_smoothing import LabelSmoothing
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)

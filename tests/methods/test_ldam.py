@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from torch import Tensor, nn
 
 from made_up import prepare_with_counts
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.ldam import CosineHead, Ldam
 from reweightbench.methods.sgd import Sgd
 

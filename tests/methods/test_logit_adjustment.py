@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 
 from made_up import prepare_with_counts
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.logit_adjustment import LogitAdjustment
 
 GOLDEN = {

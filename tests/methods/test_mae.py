@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.mae import Mae
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.models import Classifier
-from reweightbench.benchmark.problem import Batch, Knowledge, Problem
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.network import Classifier
+from reweightbench.benchmark.contracts.problem import Batch, Knowledge, Problem
 from reweightbench.methods.meta_reweight import MetaReweight
 
 each_gradient = pytest.mark.parametrize(

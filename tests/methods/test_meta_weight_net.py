@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.models import Classifier
-from reweightbench.benchmark.problem import Batch, Knowledge, Problem
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.network import Classifier
+from reweightbench.benchmark.contracts.problem import Batch, Knowledge, Problem
 from reweightbench.methods.meta_weight_net import MetaWeightNet
 
 each_preset = pytest.mark.parametrize("preset", ["imbalance", "noise"])

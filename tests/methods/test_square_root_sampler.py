@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from reweightbench.benchmark.training import Order
+from reweightbench.benchmark.training.examples import Order
 from reweightbench.methods.square_root_sampler import SquareRootSampler
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reweightbench.benchmark.method import Step
+from reweightbench.benchmark.contracts.method import Step
 from reweightbench.methods.tau_norm import TauNorm
 
 

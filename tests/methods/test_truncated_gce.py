@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 
-from reweightbench.benchmark.method import Step
-from reweightbench.benchmark.problem import Batch
+from reweightbench.benchmark.contracts.method import Step
+from reweightbench.benchmark.contracts.problem import Batch
 from reweightbench.methods.truncated_gce import TruncatedGce
 
 EPOCHS = 10

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 
 from made_up import build_grid
-from reweightbench.benchmark.findings import make_findings
-from reweightbench.benchmark.record import Record
+from reweightbench.benchmark.records.record import Record
+from reweightbench.benchmark.report.findings import make_findings
 
 
 def test_findings_keep_the_order_of_the_plan_and_leave_out_other_cells() -> None:

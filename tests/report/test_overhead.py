@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from reweightbench.benchmark.findings import make_findings
-from reweightbench.benchmark.frame import make_frame
-from reweightbench.benchmark.leaderboard import make_leaderboard
-from reweightbench.benchmark.report import write_report
-from reweightbench.benchmark.table import Table
-from reweightbench.benchmark.time_to_accuracy import make_time_to_accuracy
-from reweightbench.benchmark.timing import CONTROL, REFERENCE, Memory, Timing
+from reweightbench.benchmark.records.timing import CONTROL, REFERENCE, Memory, Timing
+from reweightbench.benchmark.report.findings import make_findings
+from reweightbench.benchmark.report.formats import Table
+from reweightbench.benchmark.report.frame import make_frame
+from reweightbench.benchmark.report.leaderboard import make_leaderboard
+from reweightbench.benchmark.report.report import write_report
+from reweightbench.benchmark.report.time_to_accuracy import make_time_to_accuracy
 
 MakeGrid = Callable[..., Any]
 

@@ -17,12 +17,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 from made_up import ALL_METHODS
-from reweightbench.benchmark.findings import Findings, make_findings
-from reweightbench.benchmark.frame import make_frame
-from reweightbench.benchmark.panels import NothingToDraw, add_title, make_styles, show_label
-from reweightbench.benchmark.plots import Plot, list_plots, save_plots
-from reweightbench.benchmark.registry import METHODS
-from reweightbench.benchmark.suite import Corruption
+from reweightbench.benchmark.cells.suite import Corruption
+from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.report.findings import Findings, make_findings
+from reweightbench.benchmark.report.frame import make_frame
+from reweightbench.benchmark.report.panels import NothingToDraw, add_title, make_styles, show_label
+from reweightbench.benchmark.report.plots import Plot, list_plots, save_plots
 
 T_3_SEEDS = 4.302653
 WIDE_KINDS = {"imbalance", "noise", "overhead"}

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from reweightbench.benchmark.errors import UsageError
-from reweightbench.benchmark.registry import Spec
-from reweightbench.benchmark.report import Report, write_report
-from reweightbench.benchmark.suite import Corruption
+from reweightbench.benchmark.cells.suite import Corruption
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.labels import Spec
+from reweightbench.benchmark.report.report import Report, write_report
 
 MakeGrid = Callable[..., Any]
 TINY = {"methods": ("sgd",), "corruptions": (Corruption(),), "seeds": (0,), "budgets": {"short": 1}}
@@ -163,7 +163,7 @@ def test_equal_records_give_equal_bytes_in_another_process(make_grid: MakeGrid, 
     turned = dict(reversed(grid.records.items()))
     (tmp_path / "grid.pickle").write_bytes(pickle.dumps((grid.suite, grid.planned, list(turned.values()))))
     script = (
-        "import pickle, pathlib, sys; from reweightbench.benchmark.report import write_report; "
+        "import pickle, pathlib, sys; from reweightbench.benchmark.report.report import write_report; "
         "folder = pathlib.Path(sys.argv[1]); "
         "write_report(*pickle.loads((folder / 'grid.pickle').read_bytes()), folder / 'there')"
     )

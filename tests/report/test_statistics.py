@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reweightbench.benchmark.statistics import summarise
+from reweightbench.benchmark.report.statistics import summarise
 
 # Two-sided 95% quantiles of Student's t by number of seeds, from printed tables.
 QUANTILES = {2: 12.7062, 3: 4.3027, 4: 3.1824, 5: 2.7764, 10: 2.2622}

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from reweightbench.benchmark.findings import Findings, make_findings
-from reweightbench.benchmark.frame import METRICS, make_frame
-from reweightbench.benchmark.leaderboard import make_leaderboard
-from reweightbench.benchmark.registry import METHODS
-from reweightbench.benchmark.suite import Corruption
-from reweightbench.benchmark.table import (
+from reweightbench.benchmark.cells.suite import Corruption
+from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.report.findings import Findings, make_findings
+from reweightbench.benchmark.report.formats import (
     ABSENT,
     Entry,
     Table,
@@ -26,7 +24,9 @@ from reweightbench.benchmark.table import (
     to_text,
     write_csv,
 )
-from reweightbench.benchmark.tables import (
+from reweightbench.benchmark.report.frame import METRICS, make_frame
+from reweightbench.benchmark.report.leaderboard import make_leaderboard
+from reweightbench.benchmark.report.tables import (
     make_absent_table,
     make_corruption_table,
     make_pivot,

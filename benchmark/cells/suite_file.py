@@ -1,0 +1,67 @@
+"""Reading a suite from the package or from a user's TOML file."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from reweightbench.benchmark.cells.cell import Frozen, Numerics
+from reweightbench.benchmark.cells.suite import Corruption, NamedBudget, Suite
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.labels import suggest
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that come with the package."""
+    folder = resources.files("reweightbench.benchmark.cells") / "suites"
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of that name, or of a TOML file at that path."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"no suite file '{name}'; give a TOML file or one of {', '.join(suite_names())}")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UsageError(f"suite file '{name}' is not UTF-8 text") from None
+    elif name in suite_names():
+        text = (resources.files("reweightbench.benchmark.cells") / "suites" / f"{name}.toml").read_text()
+    else:
+        raise UsageError(
+            f"unknown suite '{name}'{suggest(name, suite_names())}; 'reweightbench list suites' shows all, "
+            "a file of your own ends in .toml"
+        )
+    return parse_suite(text, name)
+
+
+def parse_suite(text: str, source: str) -> Suite:
+    """The suite of a TOML text; raises UsageError with the dotted path of what is wrong."""
+    try:
+        return Suite.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"suite '{source}' is not TOML: {error}") from None
+    except ValidationError as error:
+        # A misspelled key is also a missing one; the misspelling says more.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        path = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown key{suggest(str(first['loc'][-1]), _keys_beside(first['loc']))}"
+        raise UsageError(f"suite '{source}': {path + ': ' if path else ''}{message}") from None
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where an unknown one stands."""
+    tables: dict[str, type[Frozen]] = {
+        "corruptions": Corruption,
+        "budgets": NamedBudget,
+        "numerics": Numerics,
+    }
+    table = tables.get(str(location[0]), Suite) if len(location) > 1 else Suite
+    return list(table.model_fields)

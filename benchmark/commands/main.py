@@ -1,0 +1,59 @@
+"""The command line: every user mistake is one line, and the exit code is 0 only if all is well."""
+
+import importlib
+from typing import Any
+
+import click
+
+from reweightbench import __version__
+from reweightbench.benchmark.contracts.errors import UsageError
+
+COMMANDS = (
+    "list",
+    "prepare",
+    "run",
+    "status",
+    "time",
+    "report",
+    "publish",
+    "verify",
+    "merge",
+    "check",
+)
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for, and turns errors a user can mend into one line and exit code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"reweightbench.benchmark.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except OSError as error:
+            place = f" '{error.filename}'" if error.filename else ""
+            click.echo(
+                f"error: {error.strerror or error}{place}; finished cells are kept, mend it and run the same again",
+                err=True,
+            )
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("stopped; finished cells are kept, the same command goes on from there", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__)
+def main() -> None:
+    """Benchmark of example reweighting under label noise and class imbalance."""

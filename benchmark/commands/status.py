@@ -1,0 +1,56 @@
+"""`reweightbench status`: done, failed and missing cells."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.options import results_option, selection_options
+
+if TYPE_CHECKING:
+    from reweightbench.benchmark.cells.plan import Planned
+    from reweightbench.benchmark.cells.suite import Suite
+    from reweightbench.benchmark.records.survey import Known
+
+
+@click.command("status")
+@click.argument("suite")
+@results_option
+@selection_options
+def command(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
+    """Done, failed and missing cells of SUITE."""
+    from reweightbench.benchmark.commands.selection import select_suite
+
+    chosen, _ = select_suite(suite, methods, seeds)
+    for line in _describe(chosen, results / chosen.name):
+        click.echo(line)
+
+
+def _describe(suite: "Suite", path: Path) -> Iterator[str]:
+    """Counts by status and the time that is left, then a line per failed cell."""
+    from reweightbench.benchmark.grid.schedule import Schedule
+    from reweightbench.benchmark.records.survey import describe_seconds, durations, read_recorded, survey
+
+    planned, records = read_recorded(suite, path, warn)
+    known = survey(records)
+    counts = Counter(known[plan.key].status if plan.key in known else "missing" for plan in planned)
+    yield f"{suite.name}: {len(planned)} cells, " + ", ".join(
+        f"{count} {name}" for name, count in counts.items()
+    )
+    todo = [plan for plan in planned if plan.key not in known]
+    left = Schedule(todo, planned, durations(known)).seconds_left(1)
+    if left > 0:
+        yield f"  about {describe_seconds(left)} of one worker's time left"
+    yield from _describe_failures(planned, known)
+
+
+def _describe_failures(planned: "list[Planned]", known: "Mapping[str, Known]") -> Iterator[str]:
+    from reweightbench.benchmark.records.survey import describe_plan
+
+    for plan in planned:
+        entry = known.get(plan.key)
+        if entry is not None and entry.status != "ok":
+            yield f"  {entry.status}: {describe_plan(plan)}: {entry.reason}"

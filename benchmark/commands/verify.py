@@ -1,0 +1,66 @@
+"""`reweightbench verify`: recorded cells run again."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.options import data_options, selection_options
+
+
+@click.command("verify")
+@click.argument("suite")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    help="Folder of results folders whose records are verified.",
+)
+@data_options
+@selection_options
+@click.option("--sample", type=click.IntRange(1), default=5, help="How many cells to run again.")
+@click.option("--sample-seed", type=int, default=0, help="Another seed takes other cells.")
+@click.option("--jobs", type=click.IntRange(1), help="Cells at a time, as in run.")
+def command(
+    suite: str,
+    results: Path,
+    data_dir: Path,
+    allow_subset: bool,
+    methods: str | None,
+    seeds: str | None,
+    sample: int,
+    sample_seed: int,
+    jobs: int | None,
+) -> None:
+    """Run a sample of SUITE's recorded cells again and compare: bit by bit in the same environment."""
+    from reweightbench.benchmark.commands import execution
+    from reweightbench.benchmark.commands.selection import select_suite
+    from reweightbench.benchmark.contracts.dataset import Sources
+    from reweightbench.benchmark.grid.local import Workers
+    from reweightbench.benchmark.grid.verification import Verified, choose_sample, verify
+    from reweightbench.benchmark.records.folder import ResultsFolder
+    from reweightbench.benchmark.records.survey import describe_plan, read_recorded
+
+    chosen, files = select_suite(suite, methods, seeds)
+    sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
+    folder = results / chosen.name
+    place = execution.resolve_device(ResultsFolder(folder).manifest().device)
+    count = execution.count_jobs(jobs, place, chosen.numerics.threads)
+    planned, recorded = read_recorded(chosen, folder, warn)
+    records = {record.key: record for record in recorded}
+    found: list[Verified] = []
+
+    def tell(verified: Verified) -> None:
+        found.append(verified)
+        click.echo(f"{verified.verdict:8} {describe_plan(verified.planned)}: {verified.reason}")
+
+    verify(
+        choose_sample(planned, records, sample, sample_seed),
+        planned,
+        records,
+        sources,
+        Workers(jobs=count, threads=chosen.numerics.threads),
+        tell=tell,
+    )
+    sys.exit(0 if all(verified.is_good for verified in found) else 1)

@@ -1,0 +1,1 @@
+"""What `reweightbench check` promises of a method, and how each promise is tried."""

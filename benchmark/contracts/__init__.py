@@ -1,0 +1,1 @@
+"""What a method, a dataset, a corruption and a network are, and what they are built with."""

@@ -1,0 +1,5 @@
+"""The arithmetic of forward passes."""
+
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]

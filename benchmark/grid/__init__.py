@@ -1,0 +1,1 @@
+"""Running many cells: their order, the workers, the cluster, and running published ones again."""

@@ -1,0 +1,116 @@
+"""Running a sample of recorded cells again on this machine, to see whether their results can be trusted."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+from reweightbench.benchmark.cells.plan import Planned
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.grid.local import Workers, run_cells
+from reweightbench.benchmark.records.record import COMPARED_FIELDS, Outcome, Record
+
+Verdict = Literal["equal", "within", "differs", "unknown", "failed"]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A cell run again: what came of it, and why."""
+
+    planned: Planned
+    verdict: Verdict
+    reason: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the record stands."""
+        return self.verdict in {"equal", "within"}
+
+
+def choose_sample(
+    planned: Sequence[Planned], records: Mapping[str, Record], size: int, seed: int
+) -> list[Planned]:
+    """Random finished cells, of as many different methods as there are places; raises UsageError for none."""
+    done = [plan for plan in planned if plan.key in records and records[plan.key].status == "ok"]
+    if not done:
+        raise UsageError("there is no finished cell to verify")
+    random.Random(seed).shuffle(done)
+    turns: Counter[str] = Counter()
+    order = {}
+    for plan in done:
+        order[plan.key] = turns[plan.method]
+        turns[plan.method] += 1
+    return sorted(done, key=lambda plan: order[plan.key])[:size]
+
+
+def verify(
+    sample: Sequence[Planned],
+    planned: Sequence[Planned],
+    records: Mapping[str, Record],
+    sources: Sources,
+    workers: Workers,
+    *,
+    tell: Callable[[Verified], None],
+) -> None:
+    """Run the sample and tell how each cell compares with its record, as soon as it has ended.
+
+    Where the environment is the same, the whole result has to be: metrics, curves and the hash of the trained
+    weights. Elsewhere balanced accuracy has to lie where another seed's would.
+    """
+    plans = {plan.key: plan for plan in sample}
+
+    def finish(outcome: Outcome, seconds: float) -> None:
+        plan = plans[outcome.record.key]
+        tell(Verified(plan, *compare(plan, outcome.record, planned, records)))
+
+    run_cells((plan.cell for plan in sample), sources, workers, finish)
+
+
+def compare(
+    plan: Planned, again: Record, planned: Sequence[Planned], records: Mapping[str, Record]
+) -> tuple[Verdict, str]:
+    """What a cell's new record says about its old one, and why."""
+    known = records[plan.key]
+    if again.result is None or known.result is None:
+        return "failed", f"{again.status}: {again.reason}"
+    if again.result == known.result:
+        return "equal", "to the last bit"
+    new, old = again.result.last.balanced_accuracy, known.result.last.balanced_accuracy
+    change = f"balanced accuracy {100 * new:.2f}, recorded {100 * old:.2f}"
+    different = [
+        field
+        for field in COMPARED_FIELDS
+        if getattr(known.environment, field) != getattr(again.environment, field)
+    ]
+    if not different:
+        return "differs", f"{change}, in the same environment"
+    scores = _scores_beside(plan, planned, records)
+    if len(scores) < 2:
+        return "unknown", f"{change}; other {' and '.join(different)}, and a single seed gives no interval"
+    low, high = predict_interval(scores)
+    place = f"{change}, another seed's lies in [{100 * low:.2f}, {100 * high:.2f}]"
+    return ("within" if low <= new <= high else "differs"), f"{place}; other {' and '.join(different)}"
+
+
+def predict_interval(scores: Sequence[float]) -> tuple[float, float]:
+    """Where 95% of further values lie: mean ± t * s * sqrt(1 + 1/n), of at least two scores."""
+    count, mean = len(scores), float(np.mean(scores))
+    quantile = float(special.stdtrit(count - 1, 0.975))
+    width = quantile * float(np.std(scores, ddof=1)) * math.sqrt(1 + 1 / count)
+    return mean - width, mean + width
+
+
+def _scores_beside(plan: Planned, planned: Sequence[Planned], records: Mapping[str, Record]) -> list[float]:
+    """Recorded balanced accuracies of all seeds in the cell's setting."""
+    found = (records.get(other.key) for other in planned if _setting(other) == _setting(plan))
+    return [record.result.last.balanced_accuracy for record in found if record and record.result]
+
+
+def _setting(plan: Planned) -> tuple[str, str, str, int]:
+    return plan.method, plan.corruption, plan.budget, plan.clean_size

@@ -1,0 +1,70 @@
+"""What happens in a worker, a process that runs one cell."""
+
+import multiprocessing
+import os
+import signal
+import threading
+
+from reweightbench.benchmark.cells.cell import Cell
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.errors import NonFiniteLossError
+from reweightbench.benchmark.records.environment import describe_environment, status_bytes
+from reweightbench.benchmark.records.record import Outcome, Record, Status
+from reweightbench.benchmark.training.checkpoint import Checkpoints
+from reweightbench.benchmark.training.run import run_outcome
+
+
+def start_worker() -> None:
+    """In the worker: leave it to the parent to end this process, and end with it."""
+    # Ctrl-C reaches the whole process group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its workers, and nobody would take their results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def attempt(
+    cell: Cell, sources: Sources, gpu: str | None, memory: int | None, checkpoints: Checkpoints | None
+) -> Outcome:
+    """In the worker: the cell's outcome, also if it raises; only plain data travels back."""
+    try:
+        if gpu is not None:
+            # CUDA reads it when it starts, which no process has done before its cell.
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        if memory is not None:
+            _limit_memory(memory)
+        return run_outcome(cell, sources, checkpoints)
+    except NonFiniteLossError as error:
+        return make_failure(cell, "nonfinite", str(error))
+    except MemoryError as error:
+        return make_failure(cell, "oom", str(error) or "out of memory")
+    except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
+        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+        status: Status = "oom" if is_memory else "error"
+        return make_failure(cell, status, f"{type(error).__name__}: {error}")
+
+
+def _limit_memory(memory: int) -> None:
+    """Let this process allocate that many bytes beyond what its libraries have reserved already."""
+    # Windows has no such module, and the rest of the package can be used there.
+    import resource  # noqa: PLC0415
+
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = status_bytes("VmData") + memory
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+    )
+
+
+def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
+    """The outcome of a cell that did not come to its end."""
+    record = Record(
+        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
+    )
+    return Outcome(record, {})

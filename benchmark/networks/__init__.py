@@ -1,0 +1,1 @@
+"""The networks that suites choose from, and their pretrained weights."""

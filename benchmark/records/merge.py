@@ -1,0 +1,58 @@
+"""Bringing together the records of one suite that several machines have made."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.records.folder import ResultsFolder
+from reweightbench.benchmark.records.record import Record
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Where the best record of a cell so far lies; `digest` is that of its result, empty for a failure."""
+
+    folder: ResultsFolder
+    digest: str
+
+
+def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callable[[str], None]) -> int:
+    """Copy to `target` what it lacks, and return how many records that were.
+
+    A finished cell supersedes a failed one. Raises UsageError where the folders hold different things, or two
+    results of one cell that differ in more than time, memory and environment; nothing is copied then.
+    """
+    manifest = sources[0].manifest()
+    for folder in sources[1:]:
+        folder.check(manifest)
+    target.claim(manifest)
+    held = {record.key: _hold(target, record) for record in target.scan(warn)}
+    for folder in sources:
+        for record in folder.scan(warn, move=False):
+            key = record.key
+            found, known = _hold(folder, record), held.get(key)
+            if known is None or (found.digest and not known.digest):
+                held[key] = found
+            elif found.digest and found.digest != known.digest:
+                method = METHODS.label(record.cell.method)
+                raise UsageError(
+                    f"'{known.folder.path}' and '{folder.path}' hold different results of {method}, seed "
+                    f"{record.cell.seed} (records/{key}.json); remove the wrong one, 'reweightbench verify' with "
+                    "--methods and --seeds tells which it is"
+                )
+    copied = {key: found.folder for key, found in held.items() if found.folder is not target}
+    for key, folder in copied.items():
+        target.take(folder, key)
+    for folder in sources:
+        for timing in folder.timings():
+            known_timing = target.timing(timing.hardware)
+            if known_timing is None or not known_timing.is_complete:
+                target.write_timing(timing)
+    return len(copied)
+
+
+def _hold(folder: ResultsFolder, record: Record) -> _Held:
+    result = record.result
+    return _Held(folder, hashlib.sha256(result.model_dump_json().encode()).hexdigest() if result else "")

@@ -1,0 +1,122 @@
+"""The record of a cell: what was run, what came out, and what it cost."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from reweightbench.benchmark.cells.cell import Cell, Frozen
+
+SCHEMA_VERSION: Final = 1
+
+Arrays = dict[str, NDArray[np.int32]]
+Status = Literal["ok", "error", "timeout", "crashed", "oom", "nonfinite"]
+
+COMPARED_FIELDS = ("torch", "platform", "processor", "gpu")
+"""Fields of an environment that must be equal for numbers to stand in one table; code is in the keys."""
+
+
+class Metrics(Frozen):
+    """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i."""
+
+    accuracy: float
+    balanced_accuracy: float
+    macro_f1: float
+    calibration_error: float
+    recall: list[float]
+    confusion: list[list[int]]
+
+
+class Curves(Frozen):
+    """One value per epoch. Weight statistics are empty for methods without explicit weights.
+
+    `memorised` is the share of mislabelled examples that the model fits to their wrong target;
+    None where there are no mislabelled examples. `weight_auroc` is the chance that a clean example
+    weighs more than a mislabelled one.
+    """
+
+    learning_rate: list[float]
+    train_loss: list[float]
+    train_accuracy: list[float]
+    memorised: list[float | None]
+    validation_accuracy: list[float]
+    validation_balanced_accuracy: list[float]
+    weight_clean: list[float | None] = Field(default_factory=list)
+    weight_mislabelled: list[float | None] = Field(default_factory=list)
+    weight_auroc: list[float | None] = Field(default_factory=list)
+
+
+class Realised(Frozen):
+    """The corruption as it came out, counted by true class; row i of `transitions` is true class i."""
+
+    class_counts: list[int]
+    noise_share: float
+    transitions: list[list[int]]
+    targets_sha256: str
+
+
+class Result(Frozen):
+    """What a finished training run found; equal for equal cells on one machine. Epochs count from 0."""
+
+    fingerprint: str
+    sizes: dict[Literal["train", "validation", "clean", "test"], int]
+    realised: Realised
+    last: Metrics
+    best: Metrics
+    best_epoch: int
+    validation_accuracy: float
+    validation_balanced_accuracy: float
+    steps: int
+    zero_weight_steps: int
+    weights_sha256: str
+    curves: Curves
+
+
+class Cost(Frozen):
+    """Seconds and bytes of this run; training time holds no evaluation."""
+
+    train_seconds: float
+    total_seconds: float
+    peak_memory_bytes: int
+
+
+class Environment(Frozen):
+    """Where the run took place."""
+
+    suite_version: str
+    git_commit: str | None
+    python: str
+    torch: str
+    platform: str
+    processor: str
+    gpu: str | None = None
+
+
+class Record(Frozen):
+    """The result of a cell; `result` and `cost` exist if and only if the status is `ok`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    key: str
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    result: Result | None = None
+    cost: Cost | None = None
+    environment: Environment
+
+    @model_validator(mode="after")
+    def _check_completeness(self) -> Self:
+        has_all, has_any = self.result and self.cost, self.result or self.cost
+        if (self.status == "ok") != bool(has_all) or bool(has_all) != bool(has_any):
+            raise ValueError("a record has a result and a cost if and only if its status is ok")
+        return self
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record, and the ids of its split with the test predictions."""
+
+    record: Record
+    arrays: Arrays

@@ -1,0 +1,67 @@
+"""A measurement of training time: paired samples of seconds per step, and peak memory."""
+
+import re
+from typing import Literal
+
+from reweightbench.benchmark.cells.cell import Cell, Frozen
+from reweightbench.benchmark.records.record import SCHEMA_VERSION, Environment
+
+REFERENCE = "sgd"
+"""The method to whose training time every other's is a ratio."""
+
+CONTROL = f"{REFERENCE} (control)"
+"""The row that measures the reference against itself."""
+
+FEWEST_ROUNDS = 20
+"""Rounds below which nothing is reported."""
+
+
+def cost_alike(first: Cell, second: Cell) -> bool:
+    """Whether a step of both cells is the same work, on whatever device."""
+    fields = ("engine_version", "dataset", "variant", "model", "method", "numerics")
+    alike = all(getattr(first, field) == getattr(second, field) for field in fields)
+    return alike and first.budget.batch_size == second.budget.batch_size
+
+
+class Memory(Frozen):
+    """Peak bytes of a fresh process after some steps.
+
+    On the CPU the resident memory of the whole process; on CUDA what torch's allocator gave out, and what it
+    held (`reserved`).
+    """
+
+    peak: int
+    reserved: int | None = None
+
+
+def file_name(hardware: str) -> str:
+    """A hardware label as the stem of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
+
+
+class Timing(Frozen):
+    """One measurement of a suite's methods on one machine.
+
+    A round holds the seconds per optimisation step of every row, taken one after the other in random order.
+    `cells` describes the rows: what ran, the control being the reference once more.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    suite: str
+    hardware: str
+    environment: Environment
+    warm_up: int
+    steps: int
+    cells: dict[str, Cell]
+    rounds: list[dict[str, float]]
+    memory: dict[str, Memory]
+
+    @property
+    def timed_seconds(self) -> float:
+        """How long the windows took, without warm-up."""
+        return self.steps * sum(sum(times.values()) for times in self.rounds)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are enough rounds to report, and the memory of every row."""
+        return len(self.rounds) >= FEWEST_ROUNDS and self.memory.keys() == self.cells.keys()

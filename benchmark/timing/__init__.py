@@ -1,0 +1,1 @@
+"""Measuring what a method costs in training time and memory."""

@@ -1,0 +1,1 @@
+"""One cell on its way from data and network to its result."""

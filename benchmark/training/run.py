@@ -1,0 +1,102 @@
+"""One cell from its description to its record."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor
+
+from reweightbench.benchmark.cells.cell import Cell
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.data.cell_data import make_cell_data
+from reweightbench.benchmark.data.preloaded import load
+from reweightbench.benchmark.records.environment import describe_environment, peak_memory
+from reweightbench.benchmark.records.record import Arrays, Cost, Metrics, Outcome, Record
+from reweightbench.benchmark.training.checkpoint import Checkpoints, Progress, resume, save
+from reweightbench.benchmark.training.loop import Training
+from reweightbench.benchmark.training.metrics import balanced_accuracy, compute_metrics
+from reweightbench.benchmark.training.preparation import Prepared, prepare
+from reweightbench.benchmark.training.result import Evaluation, make_result
+
+
+def run_cell(cell: Cell, sources: Sources = Sources()) -> Record:  # noqa: B008
+    """Train and evaluate one cell in this process."""
+    return run_outcome(cell, sources).record
+
+
+def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = None) -> Outcome:
+    """The record of a cell and its arrays; exceptions of the training are passed on.
+
+    A cell with a checkpoint goes on from there.
+    """
+    started = time.perf_counter()
+    data = make_cell_data(cell, load(cell.dataset, sources))
+    prepared = prepare(cell, data, sources)
+    progress = _train(prepared, checkpoints, started)
+    weights_sha256 = hash_tensors(prepared.model.state_dict())
+    last, best, predictions = _test(prepared, progress)
+    result = make_result(
+        data, progress.evaluations, weights_sha256, progress.best_epoch, last=last, best=best
+    )
+    cost = Cost(
+        train_seconds=sum(evaluation.epoch.seconds for evaluation in progress.evaluations),
+        total_seconds=progress.seconds + time.perf_counter() - started,
+        peak_memory_bytes=peak_memory(cell.device),
+    )
+    record = Record(
+        key=cell.key, cell=cell, status="ok", result=result, cost=cost, environment=describe_environment()
+    )
+    parts = {"test": data.split.test, "validation": data.split.validation, "clean": data.split.clean}
+    arrays: Arrays = {name: ids.astype(np.int32) for name, ids in parts.items()}
+    return Outcome(record, arrays | {"predictions": predictions})
+
+
+def hash_tensors(tensors: dict[str, Tensor]) -> str:
+    """The sha256 of named tensors."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _train(prepared: Prepared, checkpoints: Checkpoints | None, started: float) -> Progress:
+    """Train to the end of the budget, from a checkpoint if there is one; `started` is when this process began."""
+    training, key = prepared.start(), prepared.cell.key
+    progress = resume(checkpoints.path(key), training) if checkpoints else Progress()
+    for evaluation in _evaluations(prepared, training):
+        progress.add(evaluation, prepared.model)
+        if checkpoints and checkpoints.every and training.epochs_done % checkpoints.every == 0:
+            spent = progress.seconds + time.perf_counter() - started
+            save(checkpoints.path(key), training, progress, spent)
+    return progress
+
+
+def _evaluations(prepared: Prepared, training: Training) -> Iterator[Evaluation]:
+    """Each epoch that is left, evaluated on the validation part."""
+    data = prepared.data
+    pixels = data.pixels(data.split.validation, prepared.cell.device)
+    targets = data.targets(data.split.validation)
+    for epoch in training.run():
+        predictions = prepared.inputs.predict(prepared.model, prepared.method, pixels).argmax(1).numpy()
+        yield Evaluation(
+            epoch,
+            accuracy=float((predictions == targets).mean()),
+            balanced_accuracy=balanced_accuracy(predictions, targets, data.classes),
+        )
+
+
+def _test(prepared: Prepared, progress: Progress) -> tuple[Metrics, Metrics, np.ndarray]:
+    """Metrics on the test part at the last epoch and at the best one, and the predictions `(k,)` of the last.
+
+    The model is left as it was at the best epoch.
+    """
+    test = prepared.data.split.test
+    targets = prepared.data.targets(test)
+    predicted = prepared.probabilities(test)
+    last = best = compute_metrics(predicted, targets)
+    if progress.best_epoch != progress.evaluations[-1].epoch.number:
+        prepared.model.load_state_dict(progress.best_state)
+        best = compute_metrics(prepared.probabilities(test), targets)
+    return last, best, predicted.argmax(1).astype(np.int32)

@@ -1,0 +1,237 @@
+"""The grid in real processes: failures cost only their own cell, resuming equals not stopping."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from processes import WAITS, command, contents, session, start, wait_until
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.grid.local import Workers, choose_gpus
+
+SUITE = """
+name = "tiny"
+title = "A grid that runs in seconds"
+dataset = "digits"
+model = "small_cnn"
+clean_sizes = [50]
+seeds = [0, 1]
+methods = ["sgd", "meta_reweight", "random_weights"]
+corruptions = [{}, { imbalance = "longtail(factor=10)", noise = "uniform(rate=0.4)" }]
+
+[[budgets]]
+name = "two"
+epochs = 2
+learning_rate = 0.05
+"""
+
+MISBEHAVING = Path(__file__).parents[1] / "misbehaving.py"
+
+
+@pytest.fixture(name="place", scope="module")
+def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the suite and its undisturbed run."""
+    place = tmp_path_factory.mktemp("grid")
+    (place / "tiny.toml").write_text(SUITE)
+    done = start(place, "run", "tiny.toml", "--jobs", 2)
+    assert done.returncode == 0, done.stderr
+    assert len(contents(place / "runs/tiny/records")) == 24
+    return place
+
+
+def test_a_second_run_does_nothing(place: Path) -> None:
+    records = place / "runs/tiny/records"
+    before = {path: path.stat().st_mtime_ns for path in records.iterdir()}
+    done = start(place, "run", "tiny.toml", "--jobs", 2)
+    assert done.returncode == 0
+    assert "cached=12" in done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in records.iterdir()}
+
+
+def test_one_worker_gives_the_records_of_two(place: Path) -> None:
+    done = start(place, "run", "tiny.toml", "--jobs", 1, "--results", "one", "--seeds", 1)
+    assert done.returncode == 0, done.stderr
+    single = contents(place / "one/tiny/records")
+    whole = contents(place / "runs/tiny/records")
+    assert len(single) == 12
+    assert single == {name: whole[name] for name in single}
+
+
+def test_an_interrupted_run_resumes_to_the_same_records(place: Path) -> None:
+    results = "stopped"
+    records = place / results / "tiny" / "records"
+    # A session of its own, as a terminal would give it: Ctrl-C then reaches the workers too.
+    runner = subprocess.Popen(
+        command("run", "tiny.toml", "--jobs", 1, "--results", results),
+        cwd=place,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(records.glob("*.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(runner.pid, signal.SIGINT)
+    _, complaint = runner.communicate(timeout=60)
+    finished = contents(records)
+    assert 3 <= len(list(records.glob("*.json"))) < 12
+    assert runner.returncode == 130
+    assert "the same command goes on" in complaint
+    assert "Traceback" not in complaint
+    done = start(place, "run", "tiny.toml", "--jobs", 2, "--results", results)
+    assert done.returncode == 0, done.stderr
+    resumed = contents(records)
+    assert resumed == contents(place / "runs/tiny/records")
+    assert finished == {name: resumed[name] for name in finished}
+
+
+def test_bad_cells_cost_only_themselves(place: Path) -> None:
+    text = (place / "tiny.toml").read_text().replace("[0, 1]", "[0]").replace('"tiny"', '"bad"')
+    (place / "bad.toml").write_text(text)
+    shutil.copy(MISBEHAVING, place / "misbehaving.py")
+    arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--jobs", 2]
+    done = start(place, *arguments, "--timeout", 8, "--memory-per-cell", 2)
+    assert done.returncode == 1
+    assert "16 of 18 cells failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
+    statuses = {(record["cell"]["method"]["name"], record["status"]) for record in records}
+    assert statuses == {
+        ("sgd", "ok"),
+        ("raises", "error"),
+        ("raises_stubbornly", "error"),
+        ("hangs", "timeout"),
+        ("exits", "crashed"),
+        ("kills_itself", "crashed"),
+        ("exhausts_memory", "oom"),
+        ("hoards", "oom"),
+        ("becomes_nan", "nonfinite"),
+    }
+    told = start(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")
+    assert "this method raises" in told.stdout
+    assert "killed by signal 9" in told.stdout
+    refused = start(place, "report", "bad.toml", "--methods", "misbehaving.py,sgd")
+    assert refused.returncode == 2
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_failures_run_again_only_when_asked(place: Path) -> None:
+    text = (place / "tiny.toml").read_text().replace("[0, 1]", "[0]").replace('"tiny"', '"flaky"')
+    (place / "flaky.toml").write_text(text)
+    # The method's file stays the same; what it reads decides whether it fails.
+    (place / "flaky.py").write_text(
+        '"""Fails as long as a file exists."""\n'
+        "from dataclasses import dataclass\n"
+        "from pathlib import Path\n"
+        "from typing import ClassVar\n"
+        "from reweightbench.benchmark.contracts.method import Method\n"
+        "@dataclass\n"
+        "class Flaky(Method):\n"
+        "    paper: ClassVar[str] = 'none'\n"
+        "    def prepare(self, problem):\n"
+        "        if Path('broken').exists(): raise OSError('broken')\n"
+    )
+    (place / "broken").touch()
+    arguments = ["run", "flaky.toml", "--methods", "sgd,flaky.py"]
+    assert start(place, *arguments).returncode == 1
+    (place / "broken").unlink()
+    still = start(place, *arguments)
+    assert still.returncode == 1
+    assert "cached=4" in still.stderr
+    again = start(place, *arguments, "--retry-failed")
+    assert again.returncode == 0, again.stderr
+    assert "cached=2" in again.stderr
+    assert "done=2" in again.stderr
+
+
+def test_shards_merge_to_the_whole_run(place: Path) -> None:
+    for part in (1, 2):
+        arguments = ["run", "tiny.toml", "--jobs", 2, "--shard", f"{part}/2", "--results", f"part{part}"]
+        done = start(place, *arguments, "--quiet")
+        assert done.returncode == 0, done.stderr
+    told = start(place, "merge", "part1/tiny", "part2/tiny", "merged/tiny")
+    assert told.stdout == "12 records copied to 'merged/tiny'\n"
+    assert contents(place / "merged/tiny/records") == contents(place / "runs/tiny/records")
+    assert "12 ok" in start(place, "status", "tiny.toml", "--results", "merged").stdout
+
+
+def test_status_tells_the_time_that_is_left(place: Path) -> None:
+    done = start(place, "run", "tiny.toml", "--jobs", 2, "--shard", "1/2", "--results", "half")
+    assert done.returncode == 0, done.stderr
+    told = start(place, "status", "tiny.toml", "--results", "half").stdout
+    assert "12 cells, " in told
+    assert "6 ok" in told
+    assert "6 missing" in told
+    assert re.search(r"about 0:00:\d\d of one worker's time left", told)
+
+
+def test_records_are_verified_by_running_them_again(place: Path) -> None:
+    shutil.copytree(place / "runs", place / "kept")
+    arguments = ["verify", "tiny.toml", "--results", "kept", "--sample", 12, "--seeds", 0]
+    good = start(place, *arguments)
+    assert good.returncode == 0, good.stderr
+    assert [line.split()[0] for line in good.stdout.splitlines()] == ["equal"] * 6
+    path = next((place / "kept/tiny/records").glob("*.json"))
+    record = json.loads(path.read_text())
+    record["result"]["last"]["balanced_accuracy"] += 0.001
+    path.write_text(json.dumps(record))
+    arguments[-1] = record["cell"]["seed"]
+    bad = start(place, *arguments)
+    assert bad.returncode == 1
+    verdicts = [line for line in bad.stdout.splitlines() if not line.startswith("equal")]
+    assert len(verdicts) == 1
+    assert verdicts[0].startswith(f"differs  {record['cell']['method']['name']}")
+    assert "in the same environment" in verdicts[0]
+
+
+def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
+    arguments = ["tiny.toml", "--results", "exact", "--seeds", 0]
+    done = start(place, "run", *arguments, "--deterministic", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "6 ok" in start(place, "status", *arguments).stdout
+    whole = contents(place / "runs/tiny/records")
+    plain = {json.dumps(record["result"]) for name, record in whole.items() if name.endswith(".json")}
+    exact = [json.loads(path.read_text()) for path in (place / "exact/tiny/records").glob("*.json")]
+    assert len(exact) == 6
+    assert all(record["cell"]["numerics"]["deterministic"] for record in exact)
+    # On a CPU it asks for what is so anyway.
+    assert {json.dumps(record["result"]) for record in exact} < plain
+
+
+def test_workers_end_with_a_runner_that_is_killed(place: Path) -> None:
+    (place / "waits.py").write_text(WAITS.format(place=str(place)))
+    runner = subprocess.Popen(
+        command("run", "tiny.toml", "--methods", "waits.py", "--results", "orphans", "--quiet"),
+        cwd=place,
+        start_new_session=True,
+    )
+    try:
+        wait_until((place / "started").exists)
+        assert len(session(runner.pid)) > 1
+        runner.kill()
+        runner.wait()
+        wait_until(lambda: not session(runner.pid))
+    finally:
+        (place / "go").touch()
+
+
+def test_gpus_are_those_that_this_process_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-abc,7")
+    assert choose_gpus("0, 2", "cuda") == ("4", "7")
+    assert choose_gpus("1", "cuda") == ("GPU-abc",)
+    for text in ("3", "0,9", "", "first", "-1"):
+        with pytest.raises(UsageError, match="is no GPU here; there are 0 to 2"):
+            choose_gpus(text, "cuda")
+    with pytest.raises(UsageError, match="--gpus 0 is of no use on the device cpu"):
+        choose_gpus("0", "cpu")
+
+
+def test_gpus_take_equally_many_cells() -> None:
+    assert sorted(Workers(jobs=6, gpus=("4", "7")).slots) == ["4"] * 3 + ["7"] * 3
+    assert Workers(jobs=2).slots == [None, None]

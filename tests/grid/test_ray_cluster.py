@@ -1,0 +1,243 @@
+"""The grid on real Ray: the local engine's records, and only a lost node makes a cell run twice."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+from click.testing import CliRunner
+
+from processes import WAITS, contents, session, wait_until
+from reweightbench.benchmark.commands.main import main
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.grid import ray_cluster
+
+SUITE = """
+name = "tiny"
+title = "A grid that runs in seconds"
+dataset = "digits"
+model = "small_cnn"
+clean_sizes = [50]
+seeds = [0]
+methods = ["sgd", "meta_reweight"]
+corruptions = [{}]
+
+[[budgets]]
+name = "one"
+epochs = 1
+learning_rate = 0.05
+"""
+
+MISBEHAVING = Path(__file__).parents[1] / "misbehaving.py"
+
+KILLS = """
+import os, signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from reweightbench.benchmark.contracts.method import Method
+
+@dataclass
+class Kills(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem):
+        with Path({place!r}, "attempts").open("a") as stream:
+            stream.write("one\\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_session(leader: "subprocess.Popen[str]") -> None:
+    """End a node as a power failure would: all processes of the session, at once."""
+    for process in session(leader.pid):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    leader.wait()
+
+
+class Place:
+    """A folder with the suite, and the commands that run in it."""
+
+    def __init__(self, folder: Path, ray_folder: str) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[str]] = []
+        # Ray keeps an access token in the home folder, and asks for it where there is one.
+        self._environment = os.environ | {"RAY_TMPDIR": ray_folder, "HOME": ray_folder}
+        self._environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}
+        self._environment["RAY_USAGE_STATS_ENABLED"] = "0"
+        self._environment.pop("RAY_ADDRESS", None)
+        (folder / "tiny.toml").write_text(SUITE)
+
+    def start(self, *arguments: object, module: str = "reweightbench") -> "subprocess.Popen[str]":
+        """A command as a user starts it, in a session of its own."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE if module == "reweightbench" else subprocess.DEVNULL,
+            stderr=subprocess.PIPE if module == "reweightbench" else subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def run(self, *arguments: object) -> tuple[int, str]:
+        """Exit code and complaints of `run` with the suite."""
+        runner = self.start("run", "tiny.toml", *arguments)
+        _, complaint = runner.communicate(timeout=100)
+        return runner.returncode, complaint
+
+    def records(self, results: str) -> dict[str, Any]:
+        return contents(self.folder / results / "tiny" / "records")
+
+    def started(self) -> list[tuple[int, int]]:
+        """Session and process of each cell of WAITS."""
+        path = self.folder / "started"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(int(line.split()[0]), int(line.split()[1])) for line in lines]
+
+
+@pytest.fixture(name="place")
+def make_place(tmp_path: Path) -> Iterator[Place]:
+    # Paths of sockets have little room.
+    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
+        place = Place(tmp_path, ray_folder)
+        yield place
+        for process in place.processes:
+            kill_session(process)
+
+
+@pytest.fixture(name="head")
+def start_head(place: Place) -> str:
+    """The address of a cluster whose one node takes one cell."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    start_node(place, "--head", "--include-dashboard=false", f"--port={address.rpartition(':')[2]}")
+    wait_until(lambda: is_listening(address))
+    return address
+
+
+def start_node(place: Place, *arguments: str) -> "subprocess.Popen[str]":
+    shared = ("--num-cpus=1", "--num-gpus=0", "--object-store-memory=80000000", "--block")
+    return place.start("start", *arguments, *shared, module="ray.scripts.scripts")
+
+
+def is_listening(address: str) -> bool:
+    host, port = address.split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place) -> None:
+    shutil.copy(MISBEHAVING, place.folder)
+    (place.folder / "kills.py").write_text(KILLS.format(place=str(place.folder)))
+    arguments = ["--methods", "misbehaving.py,kills.py,sgd,meta_reweight"]
+    arguments += ["--timeout", "5", "--memory-per-cell", "2"]
+    code, complaint = place.run(*arguments, "--engine", "ray", "--results", "ray", "--quiet")
+    assert code == 1, complaint
+    assert complaint.startswith("warning: 9 of 11 cells failed;")
+    assert len(complaint.splitlines()) == 1
+    assert (place.folder / "attempts").read_text() == "one\n"
+    assert place.run(*arguments, "--results", "local")[0] == 1
+    records = place.records("ray")
+    assert records == place.records("local")
+    assert sorted(records[name]["status"] for name in records if name.endswith(".json")) == [
+        *["crashed"] * 3,
+        *["error"] * 2,
+        "nonfinite",
+        *["ok"] * 2,
+        *["oom"] * 2,
+        "timeout",
+    ]
+
+
+def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
+    (place.folder / "waits.py").write_text(WAITS.format(place=str(place.folder)))
+    arguments = ["--methods", "waits.py,sgd,meta_reweight", "--seeds", "0-1"]
+    second = start_node(place, f"--address={head}")
+    runner = place.start(
+        "run", "tiny.toml", *arguments, "--engine", "ray", "--address", head, "--results", "ray"
+    )
+    wait_until(lambda: second.pid in dict(place.started()))
+    kill_session(second)
+    (place.folder / "go").touch()
+    _, complaint = runner.communicate(timeout=100)
+    assert runner.returncode == 0, complaint
+    assert len(place.started()) == 3
+    assert place.run(*arguments, "--results", "local")[0] == 0
+    assert place.records("ray") == place.records("local")
+
+
+def test_stopping_the_driver_stops_its_cells(place: Place, head: str) -> None:
+    (place.folder / "waits.py").write_text(WAITS.format(place=str(place.folder)))
+    runner = place.start("run", "tiny.toml", "--methods", "waits.py", "--engine", "ray", "--address", head)
+    wait_until(place.started)
+    os.killpg(runner.pid, signal.SIGINT)
+    _, complaint = runner.communicate(timeout=60)
+    assert runner.returncode == 130
+    assert "the same command goes on" in complaint
+    assert "Traceback" not in complaint
+    wait_until(lambda: not Path(f"/proc/{place.started()[0][1]}").exists())
+
+
+def test_a_cluster_that_cannot_take_a_cell_is_one_line(place: Place, head: str) -> None:
+    code, complaint = place.run("--engine", "ray", "--address", head, "--device", "cuda", "--quiet")
+    assert code == 2, complaint
+    assert complaint.startswith("error: no node of the cluster has 1 CPU and a GPU for a cell")
+    assert len(complaint.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("127.0.0.1:1", "Connection refused"), ("nowhere", "it is not HOST:PORT or auto"), ("auto", "")],
+)
+def test_no_cluster_is_one_line(
+    place: Place, monkeypatch: pytest.MonkeyPatch, address: str, reason: str
+) -> None:
+    monkeypatch.chdir(place.folder)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in ("HOME", "RAY_TMPDIR"):
+        monkeypatch.setenv(name, str(place.folder))
+    result = CliRunner().invoke(
+        main, ["run", "tiny.toml", "--quiet", "--engine", "ray", "--address", address]
+    )
+    assert result.exit_code == 2, result.output
+    assert re.fullmatch(f"error: no Ray cluster at --address {address}: .*{reason}.*\n", result.stderr)
+
+
+def test_without_ray_the_extra_is_named(place: Place) -> None:
+    (place.folder / "ray.py").write_text("raise ModuleNotFoundError(\"No module named 'ray'\", name='ray')\n")
+    code, complaint = place.run("--engine", "ray", "--quiet")
+    assert (code, len(complaint.splitlines())) == (2, 1)
+    assert "pip install 'reweightbench[ray]'" in complaint
+
+
+def test_method_files_travel_with_the_cells(tmp_path: Path) -> None:
+    own = tmp_path / "waits.py"
+    own.write_text(WAITS.format(place=""))
+    shipped = Path(ray_cluster.__file__).parents[2] / "methods" / "sgd.py"
+    freight = ray_cluster.Freight.pack(Sources(data_dir=Path("data"), method_files=(own, shipped)))
+    with freight.unpacked() as sources:
+        assert sources == Sources(data_dir=Path("data").resolve(), method_files=(own,))
+    text = own.read_text()
+    own.write_text("another node's file\n")
+    with freight.unpacked() as sources:
+        (path,) = sources.method_files
+        assert path != own
+        assert path.read_text() == text
+    assert not path.exists()
