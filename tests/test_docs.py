@@ -40,6 +40,19 @@ def test_the_readmes_table_of_methods_is_current() -> None:
     assert load("methods_table").write() == readme
 
 
+def test_the_picture_of_the_architecture_is_current() -> None:
+    architecture = load("architecture")
+    assert architecture.write_page() == (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert architecture.write_picture() == (DOCS / "architecture.svg").read_text(encoding="utf-8")
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    places = [DOCS.parent / "benchmark", DOCS.parent]
+    for path in re.findall(r"`((?:benchmark/)?[a-z]+/(?:[a-z_]+\.py)?)`", text):
+        assert any((place / path).exists() for place in places), path
+
+
 FAMILIES = defaultdict(dict)
 for name, cls in load("methods_table").shipped().items():
     FAMILIES[cls.family][name] = cls

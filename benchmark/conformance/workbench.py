@@ -16,6 +16,13 @@ CLEAN_EXAMPLES = 9
 STEP_SIZE = 12
 """Examples in a step."""
 
+POOLS = {
+    "train": TRAINING_EXAMPLES,
+    "clean": CLEAN_EXAMPLES,
+    "train+clean": TRAINING_EXAMPLES + CLEAN_EXAMPLES,
+}
+"""Examples in each pool of the workbench."""
+
 
 def build_network(dropout: float = 0.0) -> Classifier:
     """A small convolutional network with batch normalisation in both of its forms."""
@@ -103,3 +110,8 @@ class Workbench:
             for name, buffer in problem.model.named_buffers():
                 buffer.copy_(buffers[name])
         return Step(epoch, batch, logits, features, losses, learning_rate=0.1)
+
+
+def other_order() -> Tensor:
+    """A permutation `(b,)` of a step's examples."""
+    return torch.randperm(STEP_SIZE, generator=torch.Generator().manual_seed(1))

@@ -14,7 +14,7 @@ DIGITS = DATASETS.spec(DATASETS.create("digits"))
 
 @pytest.fixture(autouse=True)
 def _start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded, "_loaded", {})
+    monkeypatch.setattr(preloaded, "_preloaded", {})
     # Set first, so that what `announce` sets is put back too.
     monkeypatch.setenv(preloaded.VARIABLE, "")
     monkeypatch.delenv(preloaded.VARIABLE)
@@ -25,7 +25,7 @@ def test_what_is_announced_is_loaded_once() -> None:
     preloaded.load_announced()
     first = preloaded.load(DIGITS, Sources(data_dir=Path("somewhere"), method_files=(Path("mine.py"),)))
     assert preloaded.load(DIGITS, Sources(data_dir=Path("somewhere"))) is first
-    assert np.array_equal(first.images, DATASETS.create("digits").load(Sources()).images)
+    assert np.array_equal(first.images.images, DATASETS.create("digits").load(Sources()).images)
 
 
 @pytest.mark.parametrize(
