@@ -1,7 +1,7 @@
 """The contract of a dataset: images in memory with their true targets, and where they come from."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -31,6 +31,7 @@ class ImageData:
     test part where there is one; `groups` `(n,)` int64 names what no split may divide. `fingerprint` is
     the sha256 of the arrays. `variant` tells copies of a dataset apart that are not comparable.
     `mean` and `std` `(ch,)` are of pixel values in [0, 1], over the images outside the official test part.
+    `describe` makes all three from the arrays; what it did not make is checked against them.
     """
 
     images: NDArray[np.uint8]
@@ -41,6 +42,7 @@ class ImageData:
     std: tuple[float, ...]
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
+    is_described: bool = field(default=False, init=False, repr=False, compare=False)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The one door for files that others made: regular files of a bounded size, from where they may come."""
 
+import io
 import os
 import re
 import stat
@@ -7,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from reweightbench.benchmark.contracts.errors import UsageError
 
@@ -34,7 +35,7 @@ class Terms(TypedDict, total=False):
 
 
 @contextmanager
-def open_foreign(path: Path, limit: int, **terms: Unpack[Terms]) -> Iterator[BinaryIO]:
+def open_foreign(path: Path, limit: int, **terms: Unpack[Terms]) -> Iterator[io.BufferedReader]:
     """A regular file of at most `limit` bytes, open for reading; raises UsageError for anything else.
 
     The file is opened first and judged then, so that nothing can take its place in between. Opening never

@@ -44,8 +44,13 @@ def corrupt(
 ) -> Corrupted:
     """The examples `ids` with true `targets` `(n,)` after imbalance and noise.
 
-    `scope` (dataset, seed) selects the random streams. Raises UsageError where a class would be empty.
+    `scope` (dataset, seed) selects the random streams. Raises UsageError where a class would be empty, and where
+    there is only one.
     """
+    if classes < 2 and (imbalance or noise):
+        raise UsageError(
+            f"{imbalance or noise} needs at least 2 classes, not {classes}; choose other data or none of it"
+        )
     imbalance_stream = make_generator("imbalance", *scope)
     noise_stream = make_generator("noise", *scope)
     pools = [ids[targets == target] for target in range(classes)]

@@ -19,13 +19,16 @@ COMPARED_FIELDS = ("torch", "platform", "processor", "gpu")
 
 
 class Metrics(Frozen):
-    """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i."""
+    """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i.
+
+    The recall of a class without a test example is None; it counts in no mean.
+    """
 
     accuracy: float
     balanced_accuracy: float
     macro_f1: float
     calibration_error: float
-    recall: list[float]
+    recall: list[float | None]
     confusion: list[list[int]]
 
 
