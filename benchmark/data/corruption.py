@@ -40,6 +40,7 @@ def corrupt(
     classes: int,
     imbalance: Imbalance | None,
     noise: Noise | None,
+    *,
     scope: tuple[str, int],
 ) -> Corrupted:
     """The examples `ids` with true `targets` `(n,)` after imbalance and noise.
