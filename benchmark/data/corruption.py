@@ -40,6 +40,7 @@ def corrupt(
     classes: int,
     imbalance: Imbalance | None,
     noise: Noise | None,
+    *,
     scope: tuple[str, int],
 ) -> Corrupted:
     """The examples `ids` with true `targets` `(n,)` after imbalance and noise.
@@ -49,7 +50,7 @@ def corrupt(
     """
     if classes < 2 and (imbalance or noise):
         raise UsageError(
-            f"{imbalance or noise} needs at least 2 classes, not {classes}; choose other data or none of it"
+            f"{imbalance or noise} needs at least 2 classes, and the dataset has {classes}; choose other data"
         )
     imbalance_stream = make_generator("imbalance", *scope)
     noise_stream = make_generator("noise", *scope)
