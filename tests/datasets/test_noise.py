@@ -114,3 +114,11 @@ def test_rate_limits(kind: type[Noise]) -> None:
     assert everything.sum(1).tolist() == sizes
     if kind in (Uniform, Pair):
         assert not everything.diagonal().any()
+
+
+@pytest.mark.parametrize("noise", [Uniform(0.5), UniformInclusive(0.5), Pair(0.5), Background(0.5)])
+def test_one_class_has_no_wrong_targets(noise: Noise) -> None:
+    with pytest.raises(
+        UsageError, match=r"needs at least 2 classes, and the dataset has 1; choose other data"
+    ):
+        transitions([8], noise)
