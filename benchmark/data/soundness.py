@@ -1,10 +1,11 @@
 """What a dataset returned, checked against what its contract promises, before anything trains on it."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import numpy as np
 
-from reweightbench.benchmark.contracts.dataset import Dataset, ImageData
+from reweightbench.benchmark.contracts.dataset import AugmentationName, Dataset, ImageData
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.data.description import fingerprint, pixel_statistics
 
@@ -19,20 +20,32 @@ def check_sound(name: str, dataset: Dataset, data: ImageData) -> None:
     A class without a test example is sound; one without any other example is not.
     """
     faults = (
-        *(_find_class_fault, _find_pixel_fault, _find_shape_fault),
+        *(_find_declaration_fault, _find_pixel_fault, _find_shape_fault),
         *(_find_target_fault, _find_part_fault, _find_figure_fault),
     )
     for find_fault in faults:
-        fault = find_fault(getattr(dataset, "classes", None), data)
+        fault = find_fault(dataset, data)
         if fault is not None:
             raise UsageError(f"dataset '{name}': {fault}")
 
 
-def _find_class_fault(classes: Any, data: Any) -> str | None:
+def _find_declaration_fault(dataset: Dataset, data: Any) -> str | None:
+    """What is wrong with the class of the dataset, or with the type of what it returned."""
+    classes = getattr(dataset, "classes", None)
     if not isinstance(data, ImageData):
         return f"load returns {type(data).__name__}; return an ImageData, as describe makes it"
     if not isinstance(classes, tuple | list) or not all(isinstance(name, str) for name in classes):
         return f"classes are {classes!r}; give a tuple of texts"
+    if dataset.augmentation not in get_args(AugmentationName):
+        return (
+            f"augmentation is {dataset.augmentation!r}; it is one of {', '.join(get_args(AugmentationName))}"
+        )
+    if not 0 < dataset.test_fraction < 1:
+        return f"test_fraction is {dataset.test_fraction}; it lies between 0 and 1"
+    return _find_name_fault(classes)
+
+
+def _find_name_fault(classes: Sequence[str]) -> str | None:
     if len(classes) < 2:
         return f"there is {len(classes)} class; a classifier needs at least 2"
     if len(set(classes)) < len(classes):
@@ -43,7 +56,7 @@ def _find_class_fault(classes: Any, data: Any) -> str | None:
     return f"a class is called {odd[0]!r}; give it a name of printable characters" if odd else None
 
 
-def _find_pixel_fault(_: Any, data: ImageData) -> str | None:
+def _find_pixel_fault(_: Dataset, data: ImageData) -> str | None:
     images = data.images
     if not isinstance(images, np.ndarray):
         return f"images are a {type(images).__name__}; give a numpy array"
@@ -52,7 +65,7 @@ def _find_pixel_fault(_: Any, data: ImageData) -> str | None:
     return None if len(images) else "there are no images"
 
 
-def _find_shape_fault(_: Any, data: ImageData) -> str | None:
+def _find_shape_fault(_: Dataset, data: ImageData) -> str | None:
     shape = data.images.shape
     if len(shape) == 3:
         return f"images have shape {shape}, not (n, h, w, ch); add the channel: images[..., None]"
@@ -82,8 +95,8 @@ def _advise_conversion(images: np.ndarray) -> str:
     return "values lie in 0..255: images.round().astype(numpy.uint8)"
 
 
-def _find_target_fault(classes: Any, data: ImageData) -> str | None:
-    targets, count = data.targets, len(data.images)
+def _find_target_fault(dataset: Dataset, data: ImageData) -> str | None:
+    targets, count, classes = data.targets, len(data.images), len(dataset.classes)
     if not isinstance(targets, np.ndarray):
         return f"targets are a {type(targets).__name__}; give a numpy array"
     if targets.ndim == 2:
@@ -94,13 +107,13 @@ def _find_target_fault(classes: Any, data: ImageData) -> str | None:
         return (
             f"targets are {targets.dtype}, not int64; give class numbers from 0: targets.astype(numpy.int64)"
         )
-    if targets.min() < 0 or targets.max() >= len(classes):
-        odd = targets[(targets < 0) | (targets >= len(classes))][0]
-        return f"a target is {odd}; with {len(classes)} classes they go from 0 to {len(classes) - 1}"
+    if targets.min() < 0 or targets.max() >= classes:
+        odd = targets[(targets < 0) | (targets >= classes)][0]
+        return f"a target is {odd}; with {classes} classes they go from 0 to {classes - 1}"
     return None
 
 
-def _find_part_fault(classes: Any, data: ImageData) -> str | None:
+def _find_part_fault(dataset: Dataset, data: ImageData) -> str | None:
     count = len(data.images)
     for name, array, dtype in (("is_test", data.is_test, np.bool_), ("groups", data.groups, np.int64)):
         if array is None:
@@ -110,16 +123,20 @@ def _find_part_fault(classes: Any, data: ImageData) -> str | None:
             return f"{name} is {found}; give a numpy array of {dtype.__name__.rstrip('_')}"
         if array.shape != (count,):
             return f"{name} has shape {array.shape}, not ({count},): one for each image"
+    if data.is_test is not None and data.groups is not None:
+        divided = np.intersect1d(data.groups[data.is_test], data.groups[~data.is_test])
+        if len(divided):
+            return f"group {divided[0]} lies partly in the test part; no part may divide a group"
     if data.is_test is not None and not data.is_test.any():
         return "the test part is empty; mark test images in is_test, or leave is_test out to have them drawn"
     rest = data.targets if data.is_test is None else data.targets[~data.is_test]
-    empty = np.flatnonzero(np.bincount(rest, minlength=len(classes)) == 0)
+    empty = np.flatnonzero(np.bincount(rest, minlength=len(dataset.classes)) == 0)
     if len(empty):
-        return f"class '{classes[empty[0]]}' has no example to train on; add some, or take it out of classes"
+        return f"class '{dataset.classes[empty[0]]}' has no example to train on; add some, or take it out of classes"
     return None
 
 
-def _find_figure_fault(_: Any, data: ImageData) -> str | None:
+def _find_figure_fault(_: Dataset, data: ImageData) -> str | None:
     """What is wrong with the figures that follow from the arrays; `describe` made them, or they are made again."""
     variant = data.variant
     if not (

@@ -30,9 +30,9 @@ class Own(Dataset):
 DATA = Own().load(Sources())
 
 
-def refusal(data: Any, classes: Any = Own.classes) -> str:
-    """The one line that refuses the data."""
-    dataset = type("Other", (Own,), {"classes": classes})()
+def refusal(data: Any, **attributes: Any) -> str:
+    """The one line that refuses the data of a dataset with other attributes."""
+    dataset = type("Other", (Own,), attributes)()
     with pytest.raises(UsageError) as raised:
         check_sound("other", dataset, data)
     assert "\n" not in str(raised.value)
@@ -115,7 +115,7 @@ def test_parts(part: dict[str, Any], advice: str) -> None:
 def test_a_class_without_a_test_example_is_sound_and_one_without_any_is_not() -> None:
     is_test = IS_TEST & (TARGETS != 2)
     check_sound("own", Own(), describe(Decoded(images=IMAGES, targets=TARGETS, variant="a", is_test=is_test)))
-    assert "class 'bird' has no example to train on" in refusal(DATA, (*Own.classes, "bird"))
+    assert "class 'bird' has no example to train on" in refusal(DATA, classes=(*Own.classes, "bird"))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_class_without_a_test_example_is_sound_and_one_without_any_is_not() ->
     ],
 )
 def test_classes(classes: Any, advice: str) -> None:
-    assert advice in refusal(DATA, classes)
+    assert advice in refusal(DATA, classes=classes)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,18 @@ def test_classes(classes: Any, advice: str) -> None:
 )
 def test_figures_follow_from_the_arrays(figures: dict[str, Any], advice: str) -> None:
     assert advice in refusal(replace(DATA, **figures))
+
+
+def test_a_group_may_not_lie_in_two_parts() -> None:
+    data = describe(Decoded(images=IMAGES, targets=TARGETS, variant="a", is_test=IS_TEST, groups=TARGETS + 5))
+    assert "group 5 lies partly in the test part; no part may divide a group" in refusal(data)
+
+
+def test_what_the_class_declares() -> None:
+    assert "augmentation is 'flip'; it is one of none, crop_flip, lesion" in refusal(
+        DATA, augmentation="flip"
+    )
+    assert "test_fraction is 1.5; it lies between 0 and 1" in refusal(DATA, test_fraction=1.5)
 
 
 def test_changed_arrays_do_not_keep_the_figures() -> None:
