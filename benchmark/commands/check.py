@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from reweightbench.benchmark.commands.console import say
+
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -14,7 +16,7 @@ def command(file: Path) -> None:
     """Put the methods of a Python FILE to every promise of the contract."""
     is_good = True
     for line, is_kept in _check(file.resolve()):
-        click.echo(line)
+        say(line)
         is_good = is_good and is_kept
     sys.exit(0 if is_good else 1)
 

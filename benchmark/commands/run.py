@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import (
     data_options,
     device_option,
@@ -103,7 +103,7 @@ def command(
         for line in describe(
             chosen, folder, sources, place, shard=part, jobs=count, retry_failed=retry_failed, quiet=quiet
         ):
-            click.echo(line)
+            say(line)
         return
     failed = run(
         chosen,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import (
     data_options,
     device_option,
@@ -76,7 +76,7 @@ def command(
         quiet=quiet,
     )
     overheads = Overheads(timing)
-    click.echo(to_text(make_overhead_table(overheads)))
+    say(to_text(make_overhead_table(overheads)))
     if overheads.is_noisy:
         warn("this machine was not quiet; run the same with --restart when it is")
     sys.exit(1 if overheads.is_noisy else 0)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import data_options, selection_options
+from reweightbench.benchmark.contracts.text import one_line
 
 
 @click.command("verify")
@@ -53,7 +54,7 @@ def command(
 
     def tell(verified: Verified) -> None:
         found.append(verified)
-        click.echo(f"{verified.verdict:8} {describe_plan(verified.planned)}: {verified.reason}")
+        say(f"{verified.verdict:8} {one_line(f'{describe_plan(verified.planned)}: {verified.reason}')}")
 
     verify(
         choose_sample(planned, records, sample, sample_seed),
