@@ -113,7 +113,7 @@ class Registry(Generic[C]):
         cls = type(component)
         name = snake_case(cls.__name__)
         options = {key: getattr(component, key) for key in _options(cls)}
-        version = self._versions.get(name) or str(getattr(cls, "version", 1))
+        version = self._versions.get(name) or str(getattr(component, "version", 1))
         try:
             return Spec(name=name, options=options, version=version)
         except ValidationError as error:
