@@ -44,7 +44,9 @@ def call(cache: Path, *arguments: str) -> tuple[int, str, list[str]]:
         (("frob",), 2),
     ],
 )
-def test_help_and_wrong_options_load_no_library(arguments: tuple[str, ...], code: int, tmp_path: Path) -> None:
+def test_help_and_wrong_options_load_no_library(
+    arguments: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
     found, _, loaded = call(tmp_path, *arguments)
     assert (found, loaded) == (code, [])
 
