@@ -6,7 +6,6 @@ from typing import ClassVar
 from reweightbench.benchmark.contracts.corruption import Imbalance
 from reweightbench.benchmark.contracts.errors import UsageError
 
-
 ROUNDING = 1e-12
 """Relative error of a float product that stands for a whole number: 49 * 49^-1 is 0.9999999999999999."""
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from reweightbench.benchmark.commands.console import say
-
 from reweightbench.benchmark.commands.options import data_options
 from reweightbench.benchmark.contracts.text import one_line
 

@@ -65,6 +65,6 @@ def make_cell_data(cell: Cell, loaded: Loaded) -> CellData:
         classes,
         IMBALANCES.restore(cell.imbalance) if cell.imbalance else None,
         NOISES.restore(cell.noise) if cell.noise else None,
-        scope,
+        scope=scope,
     )
     return CellData(dataset, whole, parts, corrupted, scope)

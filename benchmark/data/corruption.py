@@ -42,6 +42,7 @@ def corrupt(
     classes: Sequence[str],
     imbalance: Imbalance | None,
     noise: Noise | None,
+    *,
     scope: tuple[str, int],
 ) -> Corrupted:
     """The examples `ids` with true `targets` `(n,)` after imbalance and noise.
@@ -77,13 +78,10 @@ def corrupt(
     )
 
 
-def _name(*corruptions: Imbalance | Noise | None) -> str:
+def _name(imbalance: Imbalance | None, noise: Noise | None = None) -> str:
     """The labels of corruptions, as suites write them."""
-    labels = [
-        registry.label(registry.spec(corruption))
-        for registry, corruption in zip((IMBALANCES, NOISES), corruptions, strict=False)
-        if corruption is not None
-    ]
+    labels = [IMBALANCES.label(IMBALANCES.spec(imbalance))] if imbalance else []
+    labels += [NOISES.label(NOISES.spec(noise))] if noise else []
     return " + ".join(labels) or "the dataset"
 
 

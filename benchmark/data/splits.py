@@ -39,9 +39,9 @@ def split(
 ) -> Split:
     """The parts for one `scope` (dataset, seed), stratified by class and never dividing a group.
 
-    `classes` are their names; `validation_fraction` is of the examples outside the test part. Raises UsageError where a class is too
-    small for all parts, a group has several classes, or the clean set cannot be balanced or does not leave
-    every class a training example.
+    `classes` are their names; `validation_fraction` is of the examples outside the test part. Raises UsageError
+    where a class is too small for all parts, a group has several classes, or the clean set cannot be balanced or
+    does not leave every class a training example.
     """
     _check_groups(data)
     everything = np.arange(len(data.targets))
@@ -75,7 +75,7 @@ def _class_sizes(data: ImageData, ids: Ids, classes: Sequence[str]) -> Ids:
     """Examples `(c,)` per class; raises UsageError where one has none left."""
     sizes: Ids = np.bincount(data.targets[ids], minlength=len(classes))
     if not sizes.all():
-        name = classes[sizes.argmin()]
+        name = classes[int(sizes.argmin())]
         total = int((data.targets == sizes.argmin()).sum())
         raise UsageError(
             f"class '{name}' has too few examples or groups ({total} examples) for a test, a validation and a "
@@ -102,7 +102,7 @@ def _clean_per_class(clean_size: int, classes: Sequence[str], sizes: Ids) -> int
     if per_class >= fewest:
         raise UsageError(
             f"a clean set of {clean_size} needs {per_class} examples of each class, but class "
-            f"'{classes[sizes.argmin()]}' has {fewest} and must keep one for training; choose at most "
+            f"'{classes[int(sizes.argmin())]}' has {fewest} and must keep one for training; choose at most "
             f"{(fewest - 1) * count}"
         )
     return per_class

@@ -30,7 +30,7 @@ seeds = st.integers(0, 50)
 
 def make(imbalance: str | None, noise: str | None, seed: int = 0) -> Corrupted:
     """The corruption of the examples above by two labels."""
-    return corrupt(IDS, TARGETS, NAMES, make_imbalance(imbalance), make_noise(noise), ("example", seed))
+    return corrupt(IDS, TARGETS, NAMES, make_imbalance(imbalance), make_noise(noise), scope=("example", seed))
 
 
 def make_imbalance(label: str | None) -> Imbalance | None:
@@ -149,7 +149,7 @@ def test_an_empty_class_is_refused(imbalance: str, empty: str) -> None:
 
 def test_a_dataset_with_an_empty_class_is_refused() -> None:
     with pytest.raises(UsageError, match="the dataset leaves class 'elk' without"):
-        corrupt(IDS, TARGETS, (*NAMES, "elk"), None, None, ("example", 0))
+        corrupt(IDS, TARGETS, (*NAMES, "elk"), None, None, scope=("example", 0))
 
 
 @pytest.mark.parametrize(

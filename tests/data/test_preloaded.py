@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reweightbench.benchmark.data import preloaded
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.registry import DATASETS
+from reweightbench.benchmark.data import preloaded
 
 DIGITS = DATASETS.spec(DATASETS.create("digits"))
 
