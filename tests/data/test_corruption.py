@@ -164,5 +164,5 @@ def test_one_class_cannot_be_corrupted(imbalance: str | None, noise: str | None)
             NAMES[:1],
             make_imbalance(imbalance),
             make_noise(noise),
-            ("example", 0),
+            scope=("example", 0),
         )
