@@ -23,7 +23,11 @@ def command(file: Path) -> None:
 
 def _check(path: Path) -> Iterator[tuple[str, bool]]:
     """A line per promise of each method in the file, with what breaks it, and whether it is kept."""
+    from reweightbench.benchmark.cells.own_files import ask
     from reweightbench.benchmark.conformance.check import check_file
+
+    # A file that hangs, or ends its process, is found out before this process loads it.
+    ask(path)
 
     for label, verdicts in groupby(check_file(path), key=lambda verdict: verdict.label):
         yield label, True

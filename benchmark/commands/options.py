@@ -42,11 +42,13 @@ weights_option = click.option(
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 methods_option = click.option(
-    "--methods", help="Only these: labels, or paths of your own Python files, comma-separated."
+    "--methods",
+    multiple=True,
+    help="Only these: labels, or paths of your own Python files, comma-separated or by repeating the option.",
 )
 selection_options = options(
     methods_option,
-    click.option("--seeds", help="Only these, for example 0-4 or 0,2,7."),
+    click.option("--seeds", multiple=True, help="Only these, for example 0-4 or 0,2,7."),
 )
 
 

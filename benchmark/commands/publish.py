@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @results_option
 @selection_options
 @click.option("--into", type=click.Path(path_type=Path), default=Path("results"), help="Where to publish.")
-def command(suite: str, results: Path, methods: str | None, seeds: str | None, into: Path) -> None:
+def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...], into: Path) -> None:
     """Copy complete records of SUITE and their report, ready to commit."""
     from reweightbench.benchmark.commands.selection import select_suite
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(
     suite: str,
     results: Path,
-    methods: str | None,
-    seeds: str | None,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
     allow_partial: bool,
     allow_mixed: bool,
 ) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("suite")
 @results_option
 @selection_options
-def command(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
+def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...]) -> None:
     """Done, failed and missing cells of SUITE."""
     from reweightbench.benchmark.commands.selection import select_suite
 

@@ -41,7 +41,7 @@ def command(
     results: Path,
     data_dir: Path,
     allow_subset: bool,
-    methods: str | None,
+    methods: tuple[str, ...],
     device: str,
     weights: str | None,
     minutes: float,
@@ -61,7 +61,7 @@ def command(
     from reweightbench.benchmark.report.overhead import Overheads, make_overhead_table
     from reweightbench.benchmark.timing.measurement import time_suite
 
-    chosen, files = select_suite(suite, methods, None)
+    chosen, files = select_suite(suite, methods, ())
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = execution.with_weights(chosen, sources, weights)
     timing = time_suite(

@@ -22,6 +22,9 @@ TRIES = 3
 LAST_SECONDS = 2.0
 """How long a process that has gone silent may take to end."""
 
+UNKNOWN = 255
+"""What multiprocessing calls the exit code of a process whose fork server was killed."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -104,6 +107,8 @@ class CallProcess:
         code = self._process.exitcode
         if code is None:
             return "the worker closed its connection to the grid"
+        if code == UNKNOWN:
+            return "the worker ended, and its exit code was lost"
         return (
             f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
         )
