@@ -7,6 +7,8 @@ import click
 
 from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import (
+    COUNT,
+    Amount,
     data_options,
     device_option,
     methods_option,
@@ -25,13 +27,13 @@ from reweightbench.benchmark.commands.options import (
 @weights_option
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(1e6),
     default=5.0,
     help="How long to time steps; 20 rounds are taken at least.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1),
+    type=COUNT,
     help="Timed steps of a method in a round  [default: 0.02 seconds of sgd, at least 2].",
 )
 @click.option("--restart", is_flag=True, help="Measure anew in the place of an earlier measurement.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from reweightbench.benchmark.commands.console import say, warn
-from reweightbench.benchmark.commands.options import data_options, selection_options
+from reweightbench.benchmark.commands.options import COUNT, data_options, selection_options
 from reweightbench.benchmark.contracts.text import one_line
 
 
@@ -20,9 +20,11 @@ from reweightbench.benchmark.contracts.text import one_line
 )
 @data_options
 @selection_options
-@click.option("--sample", type=click.IntRange(1), default=5, help="How many cells to run again.")
-@click.option("--sample-seed", type=int, default=0, help="Another seed takes other cells.")
-@click.option("--jobs", type=click.IntRange(1), help="Cells at a time, as in run.")
+@click.option("--sample", type=COUNT, default=5, help="How many cells to run again.")
+@click.option(
+    "--sample-seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Another seed takes other cells."
+)
+@click.option("--jobs", type=click.IntRange(1, 10_000), help="Cells at a time, as in run.")
 def command(
     suite: str,
     results: Path,

@@ -14,6 +14,7 @@ import torch
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import CallError, UsageError
+from reweightbench.benchmark.contracts.numbers import parse_whole
 from reweightbench.benchmark.grid import fork_server
 from reweightbench.benchmark.grid.call_process import CallProcess, wait
 from reweightbench.benchmark.grid.worker import attempt, make_failure
@@ -61,11 +62,15 @@ def choose_gpus(text: str, device: str) -> tuple[str, ...]:
         )
     inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
     there = inherited.split(",") if inherited else [str(place) for place in range(torch.cuda.device_count())]
-    numbers = [part.strip() for part in text.split(",")]
-    for number in numbers:
-        if not (number.isdigit() and int(number) < len(there)):
-            raise UsageError(f"--gpus {text}: '{number}' is no GPU here; there are 0 to {len(there) - 1}")
-    return tuple(there[int(number)] for number in numbers)
+    chosen = []
+    for part in text.split(","):
+        number = parse_whole(part.strip(), len(there) - 1)
+        if number is None:
+            raise UsageError(
+                f"--gpus {text}: '{part.strip()}' is no GPU here; there are 0 to {len(there) - 1}"
+            )
+        chosen.append(there[number])
+    return tuple(chosen)
 
 
 def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Finish) -> None:
