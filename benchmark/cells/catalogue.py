@@ -111,6 +111,16 @@ def answer_all(registry: Registry[Any], names: Iterable[str], labels: Iterable[s
     return answers
 
 
+def has_passed(check: str) -> bool:
+    """Whether a check has passed with the present state of the code."""
+    return _MEMORY.holds(f"passed {check}")
+
+
+def note_passed(check: str) -> None:
+    """Remember that a check has passed."""
+    _MEMORY.note(f"passed {check}", True)
+
+
 def list_needs(needs: Iterable[str]) -> str:
     """What a method knows beyond the training examples and their targets, in words."""
     return ", ".join(need.replace("_", " ") for need in sorted(needs)) or "nothing"
@@ -154,16 +164,26 @@ class _Memory:
         self._is_changed = False
 
     def recall(self, question: str, kind: type[M], work_out: Callable[[], M]) -> M:
-        if self._answers is None:
-            self._answers = _read()
-        with suppress(KeyError, ValidationError):
-            return kind.model_validate(self._answers[question])
+        if self.holds(question):
+            with suppress(ValidationError):
+                return kind.model_validate(self._read()[question])
         answer = work_out()
+        self.note(question, answer.model_dump(mode="json"))
+        return answer
+
+    def holds(self, question: str) -> bool:
+        return question in self._read()
+
+    def note(self, question: str, answer: object) -> None:
+        self._read()[question] = answer
         if not self._is_changed:
             self._is_changed = True
             atexit.register(self._write)
-        self._answers[question] = answer.model_dump(mode="json")
-        return answer
+
+    def _read(self) -> dict[str, object]:
+        if self._answers is None:
+            self._answers = _read()
+        return self._answers
 
     def _write(self) -> None:
         """Put the file in place by one rename; without it, the next process works the answers out again."""

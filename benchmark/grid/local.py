@@ -1,5 +1,6 @@
 """Running the cells of a grid in worker processes, one fresh process per cell."""
 
+import math
 import os
 import time
 from collections import deque
@@ -22,6 +23,9 @@ from reweightbench.benchmark.records.record import Outcome
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 
 T = TypeVar("T")
+
+LONGEST_WAIT = 3600.0
+"""Seconds after which a process that is waited for is looked at again."""
 
 Finish = Callable[[Outcome, float], None]
 """Takes each outcome and the seconds it took a worker, in the order in which cells end."""
@@ -104,16 +108,18 @@ def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish:
             process.end()
 
 
-def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
-    """What a function returns in a fresh process like those of `run_cells`.
+def run_alone(function: Callable[..., T], *args: object, threads: int, seconds: float | None = None) -> T:
+    """What a function returns in a fresh process like those of `run_cells`, within so many seconds.
 
     Raises UsageError where it does, and CallError for whatever else goes wrong.
     """
+    end = math.inf if seconds is None else time.monotonic() + seconds
     process = CallProcess(fork_server.start(threads))
     try:
         process.call(function, *args)
-        while not wait([process]):
-            pass
+        while not wait([process], min(end - time.monotonic(), LONGEST_WAIT)):
+            if time.monotonic() > end:
+                raise CallError(f"it did not end within {seconds:g} seconds")
         answer = process.collect()
     finally:
         process.end()

@@ -9,16 +9,19 @@ from reweightbench.benchmark.contracts.method import Stage
 from reweightbench.benchmark.contracts.registry import DATASETS, METHODS
 from reweightbench.benchmark.data.cell_data import make_cell_data
 from reweightbench.benchmark.data.preloaded import Loaded, load
+from reweightbench.benchmark.grid.front_check import check_model, check_steps
 from reweightbench.benchmark.training.preparation import check_requirements
 
 
 def plan_on_data(suite: Suite, sources: Sources, device: Device) -> tuple[list[Planned], Loaded]:
-    """The cells on the data at hand; raises UsageError if a corruption of any of them cannot be made."""
+    """The cells on the data at hand; raises UsageError if any of them cannot be run."""
     loaded = load(look_up(DATASETS, suite.dataset).spec, sources)
     planned = plan_cells(suite, loaded.images.variant, device)
     check_methods(planned)
+    check_model(suite, loaded.images)
     for plan in {(plan.corruption, plan.clean_size, plan.seed): plan for plan in planned}.values():
         _check_data(suite, plan, loaded)
+    check_steps(planned, loaded.images, sources)
     return planned, loaded
 
 

@@ -99,7 +99,7 @@ class Place:
     def run(self, *arguments: object) -> tuple[int, str]:
         """Exit code and complaints of `run` with the suite."""
         runner = self.start("run", "tiny.toml", *arguments)
-        _, complaint = runner.communicate(timeout=100)
+        _, complaint = runner.communicate(timeout=300)
         return runner.returncode, complaint
 
     def records(self, results: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
     wait_until(lambda: second.pid in dict(place.started()))
     kill_session(second)
     (place.folder / "go").touch()
-    _, complaint = runner.communicate(timeout=100)
+    _, complaint = runner.communicate(timeout=300)
     assert runner.returncode == 0, complaint
     assert len(place.started()) == 3
     assert place.run(*arguments, "--results", "local")[0] == 0
