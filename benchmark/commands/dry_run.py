@@ -11,6 +11,7 @@ from reweightbench.benchmark.commands.console import warn
 from reweightbench.benchmark.commands.estimate import estimate_seconds
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import DataMissingError
+from reweightbench.benchmark.contracts.text import one_line
 from reweightbench.benchmark.data.preloaded import announce
 from reweightbench.benchmark.grid.planning import check_methods, plan_on_data
 from reweightbench.benchmark.grid.schedule import Schedule
@@ -51,7 +52,7 @@ def dry_run(
     recorded = survey(folder.scan(warn, move=False))
     todo = [plan for plan in planned if is_left(recorded.get(plan.key), retry_failed)]
     if len(todo) < len(planned):
-        yield f"  {len(planned) - len(todo)} of them have a record in '{folder.path}'"
+        yield f"  {len(planned) - len(todo)} of them have a record in '{one_line(str(folder.path))}'"
     if device == "cuda" and not torch.cuda.is_available():
         yield "  how long they take cannot be tried here, without a GPU"
         return

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from reweightbench import __version__
+from reweightbench.benchmark.commands.console import complain
 from reweightbench.benchmark.contracts.errors import UsageError
 
 COMMANDS = (
@@ -38,18 +39,21 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            place = error.ctx.command_path if error.ctx else ctx.command_path
+            complain(f"error: {error.format_message().rstrip('.?')}; '{place} --help' shows what there is")
+            ctx.exit(2)
         except UsageError as error:
-            click.echo(f"error: {error}", err=True)
+            complain(f"error: {error}")
             ctx.exit(2)
         except OSError as error:
             place = f" '{error.filename}'" if error.filename else ""
-            click.echo(
-                f"error: {error.strerror or error}{place}; finished cells are kept, mend it and run the same again",
-                err=True,
+            complain(
+                f"error: {error.strerror or error}{place}; finished cells are kept, mend it and run the same again"
             )
             ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo("stopped; finished cells are kept, the same command goes on from there", err=True)
+            complain("stopped; finished cells are kept, the same command goes on from there")
             ctx.exit(130)
 
 

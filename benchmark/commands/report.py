@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import results_option, selection_options
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(
     suite: str,
     results: Path,
-    methods: str | None,
-    seeds: str | None,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
     allow_partial: bool,
     allow_mixed: bool,
 ) -> None:
@@ -32,7 +32,7 @@ def command(
     from reweightbench.benchmark.commands.selection import select_suite
 
     chosen, _ = select_suite(suite, methods, seeds)
-    click.echo(write(chosen, results / chosen.name, allow_partial=allow_partial, allow_mixed=allow_mixed))
+    say(write(chosen, results / chosen.name, allow_partial=allow_partial, allow_mixed=allow_mixed))
 
 
 def write(suite: "Suite", path: Path, *, allow_partial: bool = False, allow_mixed: bool = False) -> str:

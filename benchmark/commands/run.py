@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import (
     data_options,
     device_option,
@@ -42,8 +42,8 @@ def command(
     results: Path,
     data_dir: Path,
     allow_subset: bool,
-    methods: str | None,
-    seeds: str | None,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
     jobs: int | None,
     device: str,
     weights: str | None,
@@ -66,7 +66,7 @@ def command(
     from reweightbench.benchmark.contracts.dataset import Sources
     from reweightbench.benchmark.grid import fork_server
 
-    chosen, files = select_suite(suite, methods, seeds)
+    chosen, files = select_suite(suite, methods, seeds, timeout)
     part = parse_shard(shard) if shard else Shard()
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     if engine == "local":
@@ -103,7 +103,7 @@ def command(
         for line in describe(
             chosen, folder, sources, place, shard=part, jobs=count, retry_failed=retry_failed, quiet=quiet
         ):
-            click.echo(line)
+            say(line)
         return
     failed = run(
         chosen,

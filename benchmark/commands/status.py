@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import results_option, selection_options
+from reweightbench.benchmark.contracts.text import one_line
 
 if TYPE_CHECKING:
     from reweightbench.benchmark.cells.plan import Planned
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 @click.argument("suite")
 @results_option
 @selection_options
-def command(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
+def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...]) -> None:
     """Done, failed and missing cells of SUITE."""
     from reweightbench.benchmark.commands.selection import select_suite
 
     chosen, _ = select_suite(suite, methods, seeds)
     for line in _describe(chosen, results / chosen.name):
-        click.echo(line)
+        say(line)
 
 
 def _describe(suite: "Suite", path: Path) -> Iterator[str]:
@@ -53,4 +54,4 @@ def _describe_failures(planned: "list[Planned]", known: "Mapping[str, Known]") -
     for plan in planned:
         entry = known.get(plan.key)
         if entry is not None and entry.status != "ok":
-            yield f"  {entry.status}: {describe_plan(plan)}: {entry.reason}"
+            yield f"  {entry.status}: {one_line(f'{describe_plan(plan)}: {entry.reason}')}"

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import snake_case
+from reweightbench.benchmark.contracts.text import describe_error
 
 C = TypeVar("C")
 
@@ -37,10 +38,9 @@ def load_file(path: Path, digest: str) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[module.__name__]
-        if isinstance(error, Exception):
-            reason = " ".join(str(error).split())
-            raise UsageError(f"'{path}' cannot be loaded: {type(error).__name__}: {reason}") from error
-        raise
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise UsageError(f"'{path}' cannot be loaded: {describe_error(error)}") from error
     return module
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import importlib
 import inspect
-import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from reweightbench.benchmark.contracts.network import Network
 
 C = TypeVar("C")
+
+MOST_NUMBER = 1e12
+"""How large an option may be, above and below zero."""
 
 CONTRACTS = "reweightbench.benchmark.contracts"
 
@@ -98,14 +100,14 @@ class Registry(Generic[C]):
                 values[key] = _adapter(fields[key]).validate_python(_choice(fields[key], value))
             except ValidationError as error:
                 raise UsageError(f"{name}({key}={value}): {error.errors()[0]['msg']}") from None
-            if isinstance(values[key], float) and not math.isfinite(values[key]):
-                raise UsageError(f"{name}({key}={value}): give a finite number")
+            if isinstance(values[key], int | float) and not abs(values[key]) <= MOST_NUMBER:
+                raise UsageError(f"{name}({key}={value}): give a finite number of at most {MOST_NUMBER:g}")
         missing = [key for key in fields if key not in values and _default(cls, key) is dataclasses.MISSING]
         if missing:
             raise UsageError(f"{self.kind} '{name}' needs {missing[0]}: write {name}({missing[0]}=...)")
         try:
             return cls(**values)
-        except ValueError as error:
+        except (ValueError, TypeError, ArithmeticError) as error:
             raise UsageError(f"{name}: {error}") from None
 
     def spec(self, component: C) -> Spec:
@@ -113,7 +115,7 @@ class Registry(Generic[C]):
         cls = type(component)
         name = snake_case(cls.__name__)
         options = {key: getattr(component, key) for key in _options(cls)}
-        version = self._versions.get(name) or str(getattr(cls, "version", 1))
+        version = self._versions.get(name) or str(getattr(component, "version", 1))
         try:
             return Spec(name=name, options=options, version=version)
         except ValidationError as error:

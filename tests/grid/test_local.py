@@ -92,27 +92,42 @@ def test_an_interrupted_run_resumes_to_the_same_records(place: Path) -> None:
 
 
 def test_bad_cells_cost_only_themselves(place: Path) -> None:
-    text = (place / "tiny.toml").read_text().replace("[0, 1]", "[0]").replace('"tiny"', '"bad"')
+    text = re.sub("seeds = .*", "seeds = [0]", (place / "tiny.toml").read_text())
+    text = re.sub("corruptions = .*", "corruptions = [{}]", text).replace('"tiny"', '"bad"')
     (place / "bad.toml").write_text(text)
     shutil.copy(MISBEHAVING, place / "misbehaving.py")
     arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--jobs", 2]
-    done = start(place, *arguments, "--timeout", 8, "--memory-per-cell", 2)
-    assert done.returncode == 1
+    done = start(place, *arguments, "--timeout", 20, "--memory-per-cell", 2)
+    assert done.returncode == 1, done.stderr
     assert "16 of 18 cells failed" in done.stderr
     assert "Traceback" not in done.stderr
     records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
-    statuses = {(record["cell"]["method"]["name"], record["status"]) for record in records}
-    assert statuses == {
+    reasons = {record["cell"]["method"]["name"]: record["reason"] or "" for record in records}
+    assert {(record["cell"]["method"]["name"], record["status"]) for record in records} == {
         ("sgd", "ok"),
+        ("leaves_things_behind", "ok"),
         ("raises", "error"),
         ("raises_stubbornly", "error"),
+        ("raises_unreadably", "error"),
+        ("raises_control_characters", "error"),
+        ("leaves_python", "error"),
+        ("interrupts", "error"),
+        ("closes_generators", "error"),
+        ("kills_the_fork_server", "error"),
         ("hangs", "timeout"),
         ("exits", "crashed"),
+        ("ends_silently", "crashed"),
+        ("closes_everything", "crashed"),
         ("kills_itself", "crashed"),
         ("exhausts_memory", "oom"),
         ("hoards", "oom"),
         ("becomes_nan", "nonfinite"),
     }
+    assert all(reason.isprintable() and len(reason) <= 2000 for reason in reasons.values())
+    assert reasons["leaves_python"] == "SystemExit: 0"
+    assert reasons["raises_unreadably"] == "UnreadableError without a readable text"
+    assert reasons["raises_control_characters"].startswith(r"RuntimeError: red \x1b[31m half \ud800 xxx")
+    assert reasons["ends_silently"].startswith("the worker e")
     told = start(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")
     assert "this method raises" in told.stdout
     assert "killed by signal 9" in told.stdout

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -98,7 +99,7 @@ class Place:
     def run(self, *arguments: object) -> tuple[int, str]:
         """Exit code and complaints of `run` with the suite."""
         runner = self.start("run", "tiny.toml", *arguments)
-        _, complaint = runner.communicate(timeout=100)
+        _, complaint = runner.communicate(timeout=300)
         return runner.returncode, complaint
 
     def records(self, results: str) -> dict[str, Any]:
@@ -147,23 +148,28 @@ def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place)
     shutil.copy(MISBEHAVING, place.folder)
     (place.folder / "kills.py").write_text(KILLS.format(place=str(place.folder)))
     arguments = ["--methods", "misbehaving.py,kills.py,sgd,meta_reweight"]
-    arguments += ["--timeout", "5", "--memory-per-cell", "2"]
+    arguments += ["--timeout", "20", "--memory-per-cell", "2"]
     code, complaint = place.run(*arguments, "--engine", "ray", "--results", "ray", "--quiet")
     assert code == 1, complaint
-    assert complaint.startswith("warning: 9 of 11 cells failed;")
+    assert complaint.startswith("warning: 17 of 20 cells failed;")
     assert len(complaint.splitlines()) == 1
     assert (place.folder / "attempts").read_text() == "one\n"
     assert place.run(*arguments, "--results", "local")[0] == 1
-    records = place.records("ray")
-    assert records == place.records("local")
-    assert sorted(records[name]["status"] for name in records if name.endswith(".json")) == [
-        *["crashed"] * 3,
-        *["error"] * 2,
-        "nonfinite",
-        *["ok"] * 2,
-        *["oom"] * 2,
-        "timeout",
-    ]
+    records, local = place.records("ray"), place.records("local")
+    # Which cells were running when the fork server was killed is chance, and so is how they are said to have ended.
+    for record in (
+        found for place in (records, local) for name, found in place.items() if name.endswith(".json")
+    ):
+        record["reason"] = None if record["status"] == "crashed" else record["reason"]
+    assert records == local
+    assert Counter(records[name]["status"] for name in records if name.endswith(".json")) == {
+        "error": 8,
+        "crashed": 5,
+        "ok": 3,
+        "oom": 2,
+        "nonfinite": 1,
+        "timeout": 1,
+    }
 
 
 def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
@@ -176,7 +182,7 @@ def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
     wait_until(lambda: second.pid in dict(place.started()))
     kill_session(second)
     (place.folder / "go").touch()
-    _, complaint = runner.communicate(timeout=100)
+    _, complaint = runner.communicate(timeout=300)
     assert runner.returncode == 0, complaint
     assert len(place.started()) == 3
     assert place.run(*arguments, "--results", "local")[0] == 0
@@ -231,13 +237,16 @@ def test_method_files_travel_with_the_cells(tmp_path: Path) -> None:
     own = tmp_path / "waits.py"
     own.write_text(WAITS.format(place=""))
     shipped = Path(ray_cluster.__file__).parents[2] / "methods" / "sgd.py"
-    freight = ray_cluster.Freight.pack(Sources(data_dir=Path("data"), method_files=(own, shipped)))
-    with freight.unpacked() as sources:
-        assert sources == Sources(data_dir=Path("data").resolve(), method_files=(own,))
+    files = {"waits": own, "sgd": shipped}
+    freight = ray_cluster.Freight.pack(Sources(data_dir=Path("data"), method_files=files))
+    with freight.unpacked("waits") as sources:
+        assert sources == Sources(data_dir=Path("data").resolve(), method_files={"waits": own})
+    with freight.unpacked("sgd") as sources:
+        assert not sources.method_files
     text = own.read_text()
     own.write_text("another node's file\n")
-    with freight.unpacked() as sources:
-        (path,) = sources.method_files
+    with freight.unpacked("waits") as sources:
+        path = sources.method_files["waits"]
         assert path != own
         assert path.read_text() == text
     assert not path.exists()
