@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -19,6 +19,7 @@ import torch
 
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.discovery import read_user_files
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import METHODS, NETWORKS
@@ -65,10 +66,13 @@ def run_cells(
 
 @dataclass(frozen=True)
 class Freight:
-    """What a node needs beside the cell: `sources`, and the `contents` of the user's method files."""
+    """What a node needs beside the cell: `sources`, and the `contents` of each of the user's method files.
+
+    Contents are those of the file and of the modules beside it that it imports, by path from its folder.
+    """
 
     sources: Sources
-    contents: tuple[bytes, ...]
+    contents: tuple[dict[str, bytes], ...]
 
     @classmethod
     def pack(cls, sources: Sources) -> Self:
@@ -80,21 +84,28 @@ class Freight:
             cache_dir=sources.cache_dir.resolve(),
             method_files=files,
         )
-        return cls(packed, tuple(path.read_bytes() for path in files))
+        return cls(packed, tuple(read_user_files(path) for path in files))
 
     @contextmanager
     def unpacked(self) -> Iterator[Sources]:
         """The sources with all method files there: in their place if they are, else in a temporary folder."""
         with tempfile.TemporaryDirectory(prefix="reweightbench-") as folder:
             paths = []
-            for number, (path, content) in enumerate(
+            for number, (path, contents) in enumerate(
                 zip(self.sources.method_files, self.contents, strict=True)
             ):
-                is_here = path.is_file() and path.read_bytes() == content
-                paths.append(path if is_here else Path(folder) / f"{number}.py")
+                is_here = path.is_file() and read_user_files(path) == contents
+                paths.append(path if is_here else Path(folder, str(number), path.name))
                 if not is_here:
-                    paths[-1].write_bytes(content)
+                    _write_files(contents, paths[-1].parent)
             yield replace(self.sources, method_files=tuple(paths))
+
+
+def _write_files(contents: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in contents.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
 
 
 @dataclass
