@@ -65,7 +65,7 @@ def read_loaded(path: Path, name: str) -> dict[str, bytes]:
     return {
         source.relative_to(path.parent).as_posix(): source.read_bytes()
         for source in sources
-        if source.is_relative_to(path.parent)
+        if source.is_relative_to(path.parent) and source.is_file()
     }
 
 
@@ -135,7 +135,7 @@ class _Alias(Loader):
 
 def _import_in(package: str) -> Callable[..., Any]:
     """What the import statement does in the modules of one user's file: their own folder comes first."""
-    folder = Path(sys.modules[package].__path__[0])
+    path = Path(str(sys.modules[package].__file__))
 
     def import_module(
         name: str,
@@ -145,7 +145,9 @@ def _import_in(package: str) -> Callable[..., Any]:
         level: int = 0,
     ) -> Any:
         first = name.partition(".")[0]
-        if level or not is_sibling(folder, first):
+        # A file may have the name of the library that it imports.
+        is_own_name = first == path.stem and globals is not None and globals["__name__"] == package
+        if level or is_own_name or not is_sibling(path.parent, first):
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist or (), 0)
         return module if fromlist else sys.modules[f"{package}.{first}"]

@@ -81,12 +81,9 @@ class Registry(Generic[C]):
             )
         self._classes |= added
         self._versions.update(dict.fromkeys(added, version))
-        files = read_user_files(path)
-        self._imports.update(
-            dict.fromkeys(
-                added, sorted({name for source in files.values() for name in imported_components(source)})
-            )
-        )
+        files = read_user_files(path).values()
+        imports = sorted({name for source in files for name in imported_components(source)})
+        self._imports.update(dict.fromkeys(added, imports))
         return list(added)
 
     def is_own(self, name: str) -> bool:

@@ -6,10 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from reweightbench.benchmark.cells.catalogue import find_digest, find_engine_digest
 from reweightbench.benchmark.cells.cell import Cell, Frozen
+from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.registry import (
     DATASETS,
     IMBALANCES,
@@ -60,8 +61,11 @@ def list_code() -> dict[str, Listed]:
 
 @cache
 def read_list() -> dict[str, Listed]:
-    """The list as it was last written; empty where it never was."""
-    return _LISTS.validate_json(PATH.read_bytes()) if PATH.is_file() else {}
+    """The list as it was last written; empty where it never was. Raises UsageError for a damaged one."""
+    try:
+        return _LISTS.validate_json(PATH.read_bytes()) if PATH.is_file() else {}
+    except ValidationError:
+        raise UsageError(f"'{PATH}' does not parse; restore it from the last commit") from None
 
 
 def write_list(listed: Mapping[str, Listed]) -> None:

@@ -138,6 +138,11 @@ def test_a_sibling_does_not_hide_the_standard_library_or_the_package(tmp_path: P
     assert load(tmp_path / "own.py") == (version, power)
 
 
+def test_a_file_may_have_the_name_of_a_library_that_it_imports(tmp_path: Path, load: Load) -> None:
+    path = write_method(tmp_path, "import scipy", "scipy.__name__", name="Scipy")
+    assert load(path)[1] == "scipy"
+
+
 def test_siblings_may_import_each_other(tmp_path: Path, load: Load) -> None:
     write(tmp_path, {"a.py": "POWER = 1\nimport b\n", "b.py": "import a\nimport own\n"})
     path = write_method(tmp_path, "from a import POWER")
