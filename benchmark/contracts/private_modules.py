@@ -42,7 +42,7 @@ def forget(name: str) -> None:
 @contextmanager
 def own_folder_first(module: ModuleType) -> Iterator[None]:
     """While a user's file is executed: what is imported by a text comes from its folder too."""
-    finder = _PlainNames(module.__name__, Path(module.__path__[0]))
+    finder = _PlainNames(module.__name__, Path(str(module.__file__)))
     importlib.invalidate_caches()
     sys.meta_path.insert(0, finder)
     try:
@@ -103,15 +103,16 @@ sys.meta_path.insert(0, _PrivateNames)
 class _PlainNames:
     """Finds the siblings of one file under the names that they have in its folder."""
 
-    def __init__(self, package: str, folder: Path) -> None:
+    def __init__(self, package: str, path: Path) -> None:
         self.found: list[str] = []
         self._package = package
-        self._folder = folder
+        self._path = path
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name.startswith(PREFIX) or not is_sibling(self._folder, name.partition(".")[0]):
+        first = name.partition(".")[0]
+        if name.startswith(PREFIX) or first == self._path.stem or not is_sibling(self._path.parent, first):
             return None
         self.found.append(name)
         return ModuleSpec(name, _Alias(f"{self._package}.{name}"))

@@ -98,9 +98,9 @@ def test_records_of_other_code_are_named_and_repeated_when_asked(
     assert (published.exit_code, published.stderr) == (0, f"warning: {line}\n")
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
 
-    failed = call("run", "mini.toml", "--rerun-changed", "--quiet", "--timeout", "0.001")
+    failed = call("run", "mini.toml", "--rerun-changed", "--quiet", "--memory-per-cell", "0.001")
     assert failed.exit_code == 1
-    assert "timeout in repeating focal" in failed.stderr
+    assert "oom in repeating focal" in failed.stderr
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
 
     again = call("run", "mini.toml", "--rerun-changed", "--quiet")
