@@ -21,6 +21,8 @@ COMMANDS = (
     "merge",
     "check",
 )
+HIDDEN = ("sources",)
+"""Commands for those who change the package."""
 
 
 class Commands(click.Group):
@@ -30,7 +32,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in (*COMMANDS, *HIDDEN):
             return None
         module = importlib.import_module(f"reweightbench.benchmark.commands.{cmd_name}")
         command: click.Command = module.command

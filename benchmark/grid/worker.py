@@ -7,6 +7,7 @@ from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import NonFiniteLossError
 from reweightbench.benchmark.contracts.text import describe_error, one_line
 from reweightbench.benchmark.records.environment import describe_environment, status_bytes
+from reweightbench.benchmark.records.provenance import describe_code
 from reweightbench.benchmark.records.record import Outcome, Record, Status
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_outcome
@@ -48,6 +49,11 @@ def _limit_memory(memory: int) -> None:
 def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
     """The outcome of a cell that did not come to its end."""
     record = Record(
-        key=cell.key, cell=cell, status=status, reason=one_line(reason), environment=describe_environment()
+        key=cell.key,
+        cell=cell,
+        status=status,
+        reason=one_line(reason),
+        environment=describe_environment(),
+        sources=describe_code(cell),
     )
     return Outcome(record, {})

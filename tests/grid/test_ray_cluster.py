@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from processes import WAITS, contents, session, wait_until
 from reweightbench.benchmark.commands.main import main
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.discovery import read_user_files
 from reweightbench.benchmark.grid import ray_cluster
 
 SUITE = """
@@ -235,18 +236,26 @@ def test_without_ray_the_extra_is_named(place: Place) -> None:
 
 def test_method_files_travel_with_the_cells(tmp_path: Path) -> None:
     own = tmp_path / "waits.py"
-    own.write_text(WAITS.format(place=""))
+    own.write_text(f"import beside.deep\n{WAITS.format(place='')}")
+    (tmp_path / "beside").mkdir()
+    for name in ("__init__", "deep"):
+        (tmp_path / "beside" / f"{name}.py").write_text(f"NAME = '{name}'\n")
+    (tmp_path / "unused.py").touch()
     shipped = Path(ray_cluster.__file__).parents[2] / "methods" / "sgd.py"
-    files = {"waits": own, "sgd": shipped}
-    freight = ray_cluster.Freight.pack(Sources(data_dir=Path("data"), method_files=files))
+    found = {"waits": own, "sgd": shipped}
+    freight = ray_cluster.Freight.pack(Sources(data_dir=Path("data"), method_files=found))
     with freight.unpacked("waits") as sources:
         assert sources == Sources(data_dir=Path("data").resolve(), method_files={"waits": own})
     with freight.unpacked("sgd") as sources:
         assert not sources.method_files
-    text = own.read_text()
-    own.write_text("another node's file\n")
-    with freight.unpacked("waits") as sources:
-        path = sources.method_files["waits"]
-        assert path != own
-        assert path.read_text() == text
-    assert not path.exists()
+    files = read_user_files(own)
+    assert set(files) == {"waits.py", "beside/__init__.py", "beside/deep.py"}
+    for changed in (own, tmp_path / "beside" / "deep.py"):
+        text = changed.read_text()
+        changed.write_text("another node's file\n")
+        with freight.unpacked("waits") as sources:
+            path = sources.method_files["waits"]
+            assert path != own
+            assert read_user_files(path) == files
+        assert not path.exists()
+        changed.write_text(text)
