@@ -13,6 +13,9 @@ from reweightbench.benchmark.records.record import Outcome, Record, Status
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_outcome
 
+MEMORY_SIGNS = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+"""How torch says on a CPU, on a GPU, and on behalf of CUDA's libraries that memory did not suffice."""
+
 
 def start_worker() -> None:
     """In the worker: leave it to the parent to end this process, and end with it."""
@@ -45,8 +48,7 @@ def attempt(
     except MemoryError as error:
         return make_failure(cell, "oom", str(error) or "out of memory")
     except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
-        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-        status: Status = "oom" if is_memory else "error"
+        status: Status = "oom" if any(sign in str(error) for sign in MEMORY_SIGNS) else "error"
         return make_failure(cell, status, f"{type(error).__name__}: {error}")
 
 
