@@ -98,7 +98,7 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
     arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--jobs", 2]
     done = start(place, *arguments, "--timeout", 8, "--memory-per-cell", 2)
     assert done.returncode == 1
-    assert "16 of 18 cells failed" in done.stderr
+    assert "18 of 20 cells failed" in done.stderr
     assert "Traceback" not in done.stderr
     records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
     statuses = {(record["cell"]["method"]["name"], record["status"]) for record in records}
@@ -111,6 +111,7 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
         ("kills_itself", "crashed"),
         ("exhausts_memory", "oom"),
         ("hoards", "oom"),
+        ("exhausts_the_card", "oom"),
         ("becomes_nan", "nonfinite"),
     }
     told = start(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")

@@ -150,7 +150,7 @@ def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place)
     arguments += ["--timeout", "5", "--memory-per-cell", "2"]
     code, complaint = place.run(*arguments, "--engine", "ray", "--results", "ray", "--quiet")
     assert code == 1, complaint
-    assert complaint.startswith("warning: 9 of 11 cells failed;")
+    assert complaint.startswith("warning: 10 of 12 cells failed;")
     assert len(complaint.splitlines()) == 1
     assert (place.folder / "attempts").read_text() == "one\n"
     assert place.run(*arguments, "--results", "local")[0] == 1
@@ -161,7 +161,7 @@ def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place)
         *["error"] * 2,
         "nonfinite",
         *["ok"] * 2,
-        *["oom"] * 2,
+        *["oom"] * 3,
         "timeout",
     ]
 
