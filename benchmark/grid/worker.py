@@ -12,6 +12,9 @@ from reweightbench.benchmark.records.record import Outcome, Record, Status
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_outcome
 
+MEMORY_SIGNS = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+"""How torch says on a CPU, on a GPU, and on behalf of CUDA's libraries that memory did not suffice."""
+
 
 def attempt(
     cell: Cell, sources: Sources, gpu: str | None, memory: int | None, checkpoints: Checkpoints | None
@@ -30,7 +33,7 @@ def attempt(
         return make_failure(cell, "oom", describe_error(error))
     except BaseException as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
         reason = describe_error(error)
-        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
+        is_memory = any(sign in reason for sign in MEMORY_SIGNS)
         return make_failure(cell, "oom" if is_memory else "error", reason)
 
 

@@ -99,7 +99,7 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
     arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--jobs", 2]
     done = start(place, *arguments, "--timeout", 20, "--memory-per-cell", 2)
     assert done.returncode == 1, done.stderr
-    assert "16 of 18 cells failed" in done.stderr
+    assert "17 of 19 cells failed" in done.stderr
     assert "Traceback" not in done.stderr
     records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
     reasons = {record["cell"]["method"]["name"]: record["reason"] or "" for record in records}
@@ -121,6 +121,7 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
         ("kills_itself", "crashed"),
         ("exhausts_memory", "oom"),
         ("hoards", "oom"),
+        ("exhausts_the_card", "oom"),
         ("becomes_nan", "nonfinite"),
     }
     assert all(reason.isprintable() and len(reason) <= 2000 for reason in reasons.values())
