@@ -1,13 +1,17 @@
-"""The command line in processes of its own, as users start and stop it, and what it leaves behind."""
+"""The command line as users start and stop it, and what it leaves behind."""
 
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
+
+from click.testing import CliRunner, Result
+
+from reweightbench.benchmark.commands.main import main
 
 WAITS = """
 import os, time
@@ -36,8 +40,17 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "reweightbench", *map(str, arguments)]
 
 
+def call(folder: Path, *arguments: object) -> Result:
+    """Run a command to its end in `folder` and in this process; the fork server of its workers stays.
+
+    Starting the libraries takes longer than most tests: `start` is for those that need a process of its own.
+    """
+    with chdir(folder):
+        return CliRunner().invoke(main, list(map(str, arguments)))
+
+
 def start(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end in `folder`."""
+    """Run a command to its end in `folder` and in a process of its own."""
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
