@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 from reweightbench.benchmark.contracts.method import Method
 
-PLACE = Path({place!r})
+PLACE = Path(__file__).parent
 
 @dataclass
 class Waits(Method):
@@ -28,11 +28,11 @@ class Waits(Method):
 
     def prepare(self, problem):
         with (PLACE / "started").open("a") as stream:
-            stream.write(f"{{os.getsid(0)}} {{os.getpid()}}\\n")
+            stream.write(f"{os.getsid(0)} {os.getpid()}\\n")
         while not (PLACE / "go").exists():
             time.sleep(0.05)
 """
-"""A method's file: it writes its session and process to `{place}/started` and waits for `{place}/go`."""
+"""A method's file: it writes its session and process to `started` beside it and waits for `go` there."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -46,7 +46,7 @@ def call(folder: Path, *arguments: object) -> Result:
     Starting the libraries takes longer than most tests: `start` is for those that need a process of its own.
     """
     with chdir(folder):
-        return CliRunner().invoke(main, list(map(str, arguments)))
+        return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
 
 
 def start(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import WAITS, call, command, contents, session, start, wait_until
+from processes import WAITS, call, command, contents, session, wait_until
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.grid.local import Workers, choose_gpus
 
@@ -133,7 +133,7 @@ class Flaky(Method):
     paper: ClassVar[str] = "none"
 
     def prepare(self, problem):
-        if Path({place!r}, "broken").exists():
+        if Path(__file__).with_name("broken").exists():
             raise OSError("broken")
 """
 
@@ -141,7 +141,7 @@ class Flaky(Method):
 def test_failures_run_again_only_when_asked(place: Path) -> None:
     (place / "flaky.toml").write_text(SUITE.replace("[0, 1]", "[0]").replace('"tiny"', '"flaky"'))
     # The method's file stays the same; what it reads decides whether it fails.
-    (place / "flaky.py").write_text(FLAKY.format(place=str(place)))
+    (place / "flaky.py").write_text(FLAKY)
     (place / "broken").touch()
     arguments = ["run", "flaky.toml", "--methods", "sgd,flaky.py"]
     assert call(place, *arguments).exit_code == 1
@@ -210,7 +210,7 @@ def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
 
 
 def test_workers_end_with_a_runner_that_is_killed(place: Path) -> None:
-    (place / "waits.py").write_text(WAITS.format(place=str(place)))
+    (place / "waits.py").write_text(WAITS)
     runner = subprocess.Popen(
         command("run", "tiny.toml", "--methods", "waits.py", "--results", "orphans", "--quiet"),
         cwd=place,

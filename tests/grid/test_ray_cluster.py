@@ -17,10 +17,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from click.testing import CliRunner
-
-from processes import WAITS, contents, session, wait_until
-from reweightbench.benchmark.commands.main import main
+from processes import WAITS, call, contents, session, wait_until
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.grid import ray_cluster
 
@@ -54,7 +51,7 @@ class Kills(Method):
     paper: ClassVar[str] = "none"
 
     def prepare(self, problem):
-        with Path({place!r}, "attempts").open("a") as stream:
+        with Path(__file__).with_name("attempts").open("a") as stream:
             stream.write("one\\n")
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -71,14 +68,10 @@ def kill_session(leader: "subprocess.Popen[str]") -> None:
 class Place:
     """A folder with the suite, and the commands that run in it."""
 
-    def __init__(self, folder: Path, ray_folder: str) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[str]] = []
-        # Ray keeps an access token in the home folder, and asks for it where there is one.
-        self._environment = os.environ | {"RAY_TMPDIR": ray_folder, "HOME": ray_folder}
-        self._environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}
-        self._environment["RAY_USAGE_STATS_ENABLED"] = "0"
-        self._environment.pop("RAY_ADDRESS", None)
+        self._environment = environment
         (folder / "tiny.toml").write_text(SUITE)
 
     def start(self, *arguments: object, module: str = "reweightbench") -> "subprocess.Popen[str]":
@@ -101,6 +94,10 @@ class Place:
         _, complaint = runner.communicate(timeout=100)
         return runner.returncode, complaint
 
+    def run_locally(self, *arguments: object) -> int:
+        """Exit code of `run` with the suite on the local engine, the records in `local`."""
+        return call(self.folder, "run", "tiny.toml", *arguments, "--results", "local", "--quiet").exit_code
+
     def records(self, results: str) -> dict[str, Any]:
         return contents(self.folder / results / "tiny" / "records")
 
@@ -110,26 +107,41 @@ class Place:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(int(line.split()[0]), int(line.split()[1])) for line in lines]
 
-
-@pytest.fixture(name="place")
-def make_place(tmp_path: Path) -> Iterator[Place]:
-    # Paths of sockets have little room.
-    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
-        place = Place(tmp_path, ray_folder)
-        yield place
-        for process in place.processes:
+    def end(self) -> None:
+        for process in self.processes:
             kill_session(process)
 
 
-@pytest.fixture(name="head")
-def start_head(place: Place) -> str:
+@pytest.fixture(name="environment", scope="module")
+def make_environment() -> Iterator[dict[str, str]]:
+    """Variables under which Ray stays in a folder of its own and soon notices a lost node."""
+    # Paths of sockets have little room.
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        # Ray keeps an access token in the home folder, and asks for it where there is one.
+        environment = os.environ | {"RAY_TMPDIR": folder, "HOME": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+        environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}
+        environment.pop("RAY_ADDRESS", None)
+        yield environment
+
+
+@pytest.fixture(name="place")
+def make_place(tmp_path: Path, environment: dict[str, str]) -> Iterator[Place]:
+    place = Place(tmp_path, environment)
+    yield place
+    place.end()
+
+
+@pytest.fixture(name="head", scope="module")
+def start_head(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
     """The address of a cluster whose one node takes one cell."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
+    place = Place(tmp_path_factory.mktemp("head"), environment)
     start_node(place, "--head", "--include-dashboard=false", f"--port={address.rpartition(':')[2]}")
     wait_until(lambda: is_listening(address))
-    return address
+    yield address
+    place.end()
 
 
 def start_node(place: Place, *arguments: str) -> "subprocess.Popen[str]":
@@ -143,9 +155,25 @@ def is_listening(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
+# Before the head of the other tests is there, which 'auto' would find.
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("127.0.0.1:1", "Connection refused"), ("nowhere", "it is not HOST:PORT or auto"), ("auto", "")],
+)
+def test_no_cluster_is_one_line(
+    place: Place, monkeypatch: pytest.MonkeyPatch, address: str, reason: str
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in ("HOME", "RAY_TMPDIR"):
+        monkeypatch.setenv(name, str(place.folder))
+    result = call(place.folder, "run", "tiny.toml", "--quiet", "--engine", "ray", "--address", address)
+    assert result.exit_code == 2, result.output
+    assert re.fullmatch(f"error: no Ray cluster at --address {address}: .*{reason}.*\n", result.stderr)
+
+
 def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place) -> None:
     shutil.copy(MISBEHAVING, place.folder)
-    (place.folder / "kills.py").write_text(KILLS.format(place=str(place.folder)))
+    (place.folder / "kills.py").write_text(KILLS)
     arguments = ["--methods", "misbehaving.py,kills.py,sgd,meta_reweight"]
     arguments += ["--timeout", "5", "--memory-per-cell", "2"]
     code, complaint = place.run(*arguments, "--engine", "ray", "--results", "ray", "--quiet")
@@ -153,7 +181,7 @@ def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place)
     assert complaint.startswith("warning: 9 of 11 cells failed;")
     assert len(complaint.splitlines()) == 1
     assert (place.folder / "attempts").read_text() == "one\n"
-    assert place.run(*arguments, "--results", "local")[0] == 1
+    assert place.run_locally(*arguments) == 1
     records = place.records("ray")
     assert records == place.records("local")
     assert sorted(records[name]["status"] for name in records if name.endswith(".json")) == [
@@ -167,7 +195,7 @@ def test_ray_on_this_machine_gives_the_records_of_the_local_engine(place: Place)
 
 
 def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
-    (place.folder / "waits.py").write_text(WAITS.format(place=str(place.folder)))
+    (place.folder / "waits.py").write_text(WAITS)
     arguments = ["--methods", "waits.py,sgd,meta_reweight", "--seeds", "0-1"]
     second = start_node(place, f"--address={head}")
     runner = place.start(
@@ -179,12 +207,12 @@ def test_cells_of_a_lost_node_run_again(place: Place, head: str) -> None:
     _, complaint = runner.communicate(timeout=100)
     assert runner.returncode == 0, complaint
     assert len(place.started()) == 3
-    assert place.run(*arguments, "--results", "local")[0] == 0
+    assert place.run_locally(*arguments) == 0
     assert place.records("ray") == place.records("local")
 
 
 def test_stopping_the_driver_stops_its_cells(place: Place, head: str) -> None:
-    (place.folder / "waits.py").write_text(WAITS.format(place=str(place.folder)))
+    (place.folder / "waits.py").write_text(WAITS)
     runner = place.start("run", "tiny.toml", "--methods", "waits.py", "--engine", "ray", "--address", head)
     wait_until(place.started)
     os.killpg(runner.pid, signal.SIGINT)
@@ -202,34 +230,17 @@ def test_a_cluster_that_cannot_take_a_cell_is_one_line(place: Place, head: str) 
     assert len(complaint.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [("127.0.0.1:1", "Connection refused"), ("nowhere", "it is not HOST:PORT or auto"), ("auto", "")],
-)
-def test_no_cluster_is_one_line(
-    place: Place, monkeypatch: pytest.MonkeyPatch, address: str, reason: str
-) -> None:
-    monkeypatch.chdir(place.folder)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for name in ("HOME", "RAY_TMPDIR"):
-        monkeypatch.setenv(name, str(place.folder))
-    result = CliRunner().invoke(
-        main, ["run", "tiny.toml", "--quiet", "--engine", "ray", "--address", address]
-    )
-    assert result.exit_code == 2, result.output
-    assert re.fullmatch(f"error: no Ray cluster at --address {address}: .*{reason}.*\n", result.stderr)
-
-
-def test_without_ray_the_extra_is_named(place: Place) -> None:
-    (place.folder / "ray.py").write_text("raise ModuleNotFoundError(\"No module named 'ray'\", name='ray')\n")
-    code, complaint = place.run("--engine", "ray", "--quiet")
-    assert (code, len(complaint.splitlines())) == (2, 1)
-    assert "pip install 'reweightbench[ray]'" in complaint
+def test_without_ray_the_extra_is_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An import then fails as for a package that is not installed.
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = call(place.folder, "run", "tiny.toml", "--engine", "ray", "--quiet")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "pip install 'reweightbench[ray]'" in result.stderr
 
 
 def test_method_files_travel_with_the_cells(tmp_path: Path) -> None:
     own = tmp_path / "waits.py"
-    own.write_text(WAITS.format(place=""))
+    own.write_text(WAITS)
     shipped = Path(ray_cluster.__file__).parents[2] / "methods" / "sgd.py"
     freight = ray_cluster.Freight.pack(Sources(data_dir=Path("data"), method_files=(own, shipped)))
     with freight.unpacked() as sources:
