@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,14 @@ def kill_session(leader: "subprocess.Popen[str]") -> None:
 class Place:
     """A folder with the suite, and the commands that run in it."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, ray_folder: str) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[str]] = []
-        self._environment = environment
+        # Ray keeps an access token in the home folder, and asks for it where there is one.
+        self._environment = os.environ | {"RAY_TMPDIR": ray_folder, "HOME": ray_folder}
+        self._environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}
+        self._environment["RAY_USAGE_STATS_ENABLED"] = "0"
+        self._environment.pop("RAY_ADDRESS", None)
         (folder / "tiny.toml").write_text(SUITE)
 
     def start(self, *arguments: object, module: str = "reweightbench") -> "subprocess.Popen[str]":
@@ -107,41 +111,34 @@ class Place:
         lines = path.read_text().splitlines() if path.exists() else []
         return [(int(line.split()[0]), int(line.split()[1])) for line in lines]
 
-    def end(self) -> None:
-        for process in self.processes:
+
+@contextmanager
+def made_place(folder: Path) -> Iterator[Place]:
+    """The place, whose processes end with the block."""
+    # Paths of sockets have little room.
+    with tempfile.TemporaryDirectory(prefix="ray-") as ray_folder:
+        place = Place(folder, ray_folder)
+        yield place
+        for process in place.processes:
             kill_session(process)
 
 
-@pytest.fixture(name="environment", scope="module")
-def make_environment() -> Iterator[dict[str, str]]:
-    """Variables under which Ray stays in a folder of its own and soon notices a lost node."""
-    # Paths of sockets have little room.
-    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
-        # Ray keeps an access token in the home folder, and asks for it where there is one.
-        environment = os.environ | {"RAY_TMPDIR": folder, "HOME": folder, "RAY_USAGE_STATS_ENABLED": "0"}
-        environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "3"}
-        environment.pop("RAY_ADDRESS", None)
-        yield environment
-
-
 @pytest.fixture(name="place")
-def make_place(tmp_path: Path, environment: dict[str, str]) -> Iterator[Place]:
-    place = Place(tmp_path, environment)
-    yield place
-    place.end()
+def make_place(tmp_path: Path) -> Iterator[Place]:
+    with made_place(tmp_path) as place:
+        yield place
 
 
 @pytest.fixture(name="head", scope="module")
-def start_head(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
+def start_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a cluster whose one node takes one cell."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    place = Place(tmp_path_factory.mktemp("head"), environment)
-    start_node(place, "--head", "--include-dashboard=false", f"--port={address.rpartition(':')[2]}")
-    wait_until(lambda: is_listening(address))
-    yield address
-    place.end()
+    with made_place(tmp_path_factory.mktemp("head")) as place:
+        start_node(place, "--head", "--include-dashboard=false", f"--port={address.rpartition(':')[2]}")
+        wait_until(lambda: is_listening(address))
+        yield address
 
 
 def start_node(place: Place, *arguments: str) -> "subprocess.Popen[str]":
