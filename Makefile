@@ -25,7 +25,7 @@ demo: .venv/installed
 	$(BIN)/reweightbench report digits --seeds 0-2
 
 test: .venv/installed-dev
-	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -46,7 +46,6 @@ with contextlib.suppress(Exception):
 
 # A collection in a worker would write to every object here, and so copy the memory that workers share. At the
 # end of this process everything is collected after all, or libraries would complain of leaks.
-gc.collect()
 gc.freeze()
 gc.enable()
 atexit.register(gc.unfreeze)

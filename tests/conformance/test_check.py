@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from processes import call
 from reweightbench.benchmark.conformance.promises import CHECKS
 
 HERE = Path(__file__).parents[1]
@@ -201,6 +202,6 @@ def test_a_file_that_cannot_be_checked_is_refused_in_one_line(
     path = tmp_path / "own.py"
     if text is not None:
         path.write_text(text)
-    done = check(path)
-    assert done.returncode == 2
+    done = call(tmp_path, "check", path)
+    assert done.exit_code == 2
     assert re.fullmatch(f"error: .*{message}\n", done.stderr)
