@@ -1,6 +1,7 @@
 """One small step of every form of a suite's cells: what cannot run is known before the first of them."""
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -23,14 +24,17 @@ from reweightbench.benchmark.data.splits import Split
 from reweightbench.benchmark.grid.local import run_alone
 from reweightbench.benchmark.training.preparation import prepare
 
-STEP_SIZE = 4
-"""Examples of a step at most."""
+STEP_SIZE = 2
+"""Examples of a step: with one, batch normalisation would fail that does not with a batch."""
 
 TRAINING_EXAMPLES = 8
 """Made-up training examples at least; every class has one."""
 
-SECONDS = 300.0
-"""How long all steps may take; what is not known by then shows in the cells."""
+SECONDS = 20.0
+"""How long steps are tried; what is not known by then shows in the cells, or the next time."""
+
+HANGING_SECONDS = 120.0
+"""When a step is taken to hang, the libraries' start included."""
 
 SIZES = (8, 16, 24, 28, 32, 48, 64, 96, 128, 224)
 """Heights and widths that a model is tried at to say which it takes."""
@@ -72,7 +76,9 @@ def check_steps(planned: Iterable[Planned], images: ImageData, sources: Sources)
     cells = [_make_small(plan.cell) for plan in waiting]
     failures: list[str] = []
     with suppress(CallError):
-        failures = run_alone(try_steps, cells, shape, threads=cells[0].numerics.threads, seconds=SECONDS)
+        failures = run_alone(
+            try_steps, cells, shape, SECONDS, threads=cells[0].numerics.threads, seconds=HANGING_SECONDS
+        )
     for plan, failure in zip(waiting, failures, strict=False):
         if failure:
             raise UsageError(
@@ -83,9 +89,18 @@ def check_steps(planned: Iterable[Planned], images: ImageData, sources: Sources)
         note_passed(_name(plan.cell, shape))
 
 
-def try_steps(cells: Sequence[Cell], shape: Shape) -> list[str]:
-    """How a step of each cell fails on made-up images of that shape; an empty text if it does not."""
-    return [_try_step(cell, shape) for cell in cells]
+def try_steps(cells: Sequence[Cell], shape: Shape, seconds: float) -> list[str]:
+    """How a step of each cell fails on made-up images of that shape; an empty text if it does not.
+
+    Ends with the cell that it is at when the seconds are over.
+    """
+    end = time.monotonic() + seconds
+    found = []
+    for cell in cells:
+        if time.monotonic() > end:
+            break
+        found.append(_try_step(cell, shape))
+    return found
 
 
 def _try_step(cell: Cell, shape: Shape) -> str:
@@ -106,17 +121,18 @@ def _try_step(cell: Cell, shape: Shape) -> str:
 
 
 def _make_up(cell: Cell, shape: Shape) -> CellData:
-    """Random images of every class in all parts, with a wrong target."""
+    """Random images of every class to train on, with a wrong target, and a few for the other parts."""
     dataset = DATASETS.restore(cell.dataset)
     classes = len(dataset.classes)
     size = max(classes, TRAINING_EXAMPLES)
-    parts = np.split(np.arange(3 * size), [size, size + min(cell.clean_size, size), 2 * size])
-    train, clean, _, test = parts
-    targets = np.arange(3 * size) % classes
+    ids = np.arange(size + 2 * STEP_SIZE)
+    train, rest = np.split(ids, [size])
+    clean, test = rest[: min(cell.clean_size, STEP_SIZE)], rest[STEP_SIZE:]
+    targets = ids % classes
     given = targets[train].copy()
     given[0] = (given[0] + 1) % classes
     whole = ImageData(
-        images=np.random.default_rng(0).integers(0, 256, (3 * size, *shape), dtype=np.uint8),
+        images=np.random.default_rng(0).integers(0, 256, (len(ids), *shape), dtype=np.uint8),
         targets=targets,
         variant=cell.variant,
         fingerprint="",
@@ -133,11 +149,12 @@ def _make_up(cell: Cell, shape: Shape) -> CellData:
 
 
 def _make_small(cell: Cell) -> Cell:
-    """The cell on the CPU, with few examples in a step and a model from scratch."""
-    budget = cell.budget.model_copy(update={"batch_size": min(cell.budget.batch_size, STEP_SIZE)})
+    """The cell on the CPU, in the arithmetic that is quick there, with a model from scratch and a small batch."""
+    budget = cell.budget.model_copy(update={"batch_size": STEP_SIZE})
+    numerics = cell.numerics.model_copy(update={"precision": "float32"})
     scratch = {"weights": "none"} if "weights" in cell.model.options else {}
     model = cell.model.model_copy(update={"options": cell.model.options | scratch})
-    return cell.model_copy(update={"budget": budget, "model": model, "device": "cpu"})
+    return cell.model_copy(update={"budget": budget, "model": model, "numerics": numerics, "device": "cpu"})
 
 
 def _name(cell: Cell, shape: Shape) -> str:

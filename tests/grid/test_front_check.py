@@ -104,11 +104,10 @@ def test_steps_leave_the_random_streams_alone() -> None:
     assert np.random.get_state()[1].tolist() == legacy  # noqa: NPY002
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_every_form_of_a_suite_that_runs_passes(precision: str) -> None:
-    suite = make_suite("[[budgets]]", f'[numerics]\nprecision = "{precision}"\n[[budgets]]')
-    cells = [found.cell for found in plan(suite)]
-    assert set(try_steps(cells, (8, 8, 1))) == {""}
+def test_steps_are_tried_until_their_time_is_over() -> None:
+    cells = [found.cell for found in plan(make_suite())]
+    assert try_steps(cells, (8, 8, 1), 300.0) == [""] * len(cells)
+    assert try_steps(cells, (8, 8, 1), -1.0) == []
 
 
 @pytest.mark.parametrize(("epochs", "method"), [(1, "crt"), (2, "fine_tune")])
