@@ -87,7 +87,7 @@ def check_result(result: "Result") -> None:
 def check_predictions(predictions: NDArray[np.int32], confusion: Sequence[Sequence[int]]) -> None:
     """Predicted classes `(k,)` as often as the columns of the confusion matrix say."""
     columns = np.array(confusion).sum(0)
-    if len(predictions) and not (0 <= predictions.min() and predictions.max() < len(columns)):
+    if len(predictions) and not (predictions.min() >= 0 and predictions.max() < len(columns)):
         raise ValueError(f"a prediction is none of {len(columns)} classes")
     if np.bincount(predictions, minlength=len(columns)).tolist() != columns.tolist():
         raise ValueError("predictions do not belong to the confusion matrix")

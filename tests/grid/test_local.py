@@ -151,6 +151,8 @@ class Flaky(Method):
         if Path(__file__).with_name("broken").exists():
             raise OSError("broken")
 """
+
+
 def test_a_users_file_changes_no_other_method(place: Path) -> None:
     (place / "a, folder").mkdir()
     (place / "a, folder" / "patches.py").write_text(
@@ -175,8 +177,8 @@ def test_a_users_file_changes_no_other_method(place: Path) -> None:
         "--results",
         "patched",
     ]
-    done = start(place, "run", "tiny.toml", *arguments, "--quiet")
-    assert done.returncode == 0, done.stderr
+    done = call(place, "run", "tiny.toml", *arguments, "--quiet")
+    assert done.exit_code == 0, done.stderr
     found, whole = contents(place / "patched/tiny/records"), contents(place / "runs/tiny/records")
     results: dict[str, set[str]] = {"sgd": set(), "patches": set()}
     for name in (name for name in found if name.endswith(".json")):
