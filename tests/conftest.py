@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 
+from reweightbench.benchmark.contracts.registry import METHODS
+
 BARE_NAMES = frozenset({"benchmark", "methods", "datasets"})
 
 LONGEST = (
@@ -71,6 +73,15 @@ def block_network() -> Iterator[None]:
 def use_one_thread() -> None:
     """Results depend on the number of threads in their last bits."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_own_methods() -> Iterator[None]:
+    """A command that runs in this process adds a user's methods to those that other files test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(METHODS, "_classes", dict(METHODS.classes))
+        patch.setattr(METHODS, "_versions", dict(METHODS._versions))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
