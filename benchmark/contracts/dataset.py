@@ -1,6 +1,7 @@
 """The contract of a dataset: images in memory with their true targets, and where they come from."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,13 +15,13 @@ AugmentationName = Literal["none", "crop_flip", "lesion"]
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a run finds files that are not part of the package."""
+    """Where a run finds files that are not part of the package; `method_files` by the method's name."""
 
     data_dir: Path = Path("data")
     cache_dir: Path = Path(pooch.os_cache("reweightbench"))
     allow_subset: bool = False
     weights: Path | None = None
-    method_files: tuple[Path, ...] = ()
+    method_files: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)

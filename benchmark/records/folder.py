@@ -114,14 +114,15 @@ class ResultsFolder:
             else:
                 yield record
 
-    def write(self, outcome: Outcome) -> Record:
+    def write(self, outcome: Outcome, *, replace: bool = False) -> Record:
         """Write a record and its arrays, the record last, unless the cell is finished already.
 
-        Returns the record that stands. Raises UsageError where another process has finished it with another result.
+        With `replace` a result takes the place of an earlier one; a failure never does. Returns the record that
+        stands. Raises UsageError where another process has finished it with another result.
         """
         name = outcome.record.key
         finished = self._find_finished(name)
-        if finished is not None:
+        if finished is not None and not (replace and outcome.record.status == "ok"):
             if outcome.record.result not in (None, finished.result):
                 raise UsageError(
                     f"another process has finished a cell in '{self.path}' with a different result "

@@ -23,7 +23,9 @@ def _start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_announced_is_loaded_once() -> None:
     preloaded.announce(DIGITS, Sources(data_dir=Path("somewhere")))
     preloaded.load_announced()
-    first = preloaded.load(DIGITS, Sources(data_dir=Path("somewhere"), method_files=(Path("mine.py"),)))
+    first = preloaded.load(
+        DIGITS, Sources(data_dir=Path("somewhere"), method_files={"mine": Path("mine.py")})
+    )
     assert preloaded.load(DIGITS, Sources(data_dir=Path("somewhere"))) is first
     assert np.array_equal(first.images.images, DATASETS.create("digits").load(Sources()).images)
 
