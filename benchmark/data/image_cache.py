@@ -25,7 +25,7 @@ from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import open_foreign
 from reweightbench.benchmark.data.description import Decoded, describe, fingerprint, list_fields, restore
 from reweightbench.benchmark.data.sealed_folder import SealedFolder
-from reweightbench.benchmark.data.source_files import SourceFile, make_stamp
+from reweightbench.benchmark.data.source_files import SourceFile, make_stamp, source_file
 
 # Part of every entry's name: raise it when the files in an entry or the decoding of images change.
 FORMAT = 2
@@ -64,6 +64,12 @@ class Inputs:
         parts = [(name, digest) for name, (digest, _) in sorted(first.items())]
         return _hash(repr((FORMAT, self.options, parts)))
 
+    def check_unchanged(self) -> None:
+        """Raise UsageError for a file that was changed since it was found: digest and images may differ then."""
+        for _, file in self.files:
+            if source_file(Path(file.path), file.limit).stamp != file.stamp:
+                raise UsageError(f"'{file.path}' was changed while it was read; run the command again")
+
 
 def cached(sources: Sources, name: str, inputs: Inputs, decode: Callable[[], Decoded]) -> ImageData:
     """The images of the entry for `inputs`, which `decode` fills where it is absent or damaged.
@@ -83,7 +89,7 @@ def cached(sources: Sources, name: str, inputs: Inputs, decode: Callable[[], Dec
     if found is not None:
         return found
     with cache.lock():
-        return cache.find(stamp) or cache.fill(stamp, inputs.content(name), decode)
+        return cache.find(stamp) or cache.fill(inputs, decode)
 
 
 class _Cache:
@@ -112,12 +118,14 @@ class _Cache:
         known = self._folder.read(self._stamp_file(stamp), stamp)
         return None if known is None else self._read(str(known["content"]))
 
-    def fill(self, stamp: str, content: str, decode: Callable[[], Decoded]) -> ImageData:
-        """The images of the content, decoded and written if there is no entry yet."""
+    def fill(self, inputs: Inputs, decode: Callable[[], Decoded]) -> ImageData:
+        """The images of the inputs, decoded and written if there is no entry of the same content yet."""
+        stamp, content = inputs.stamp(), inputs.content(self._name)
         data = self._read(content)
         try:
             if data is None:
                 data = describe(decode())
+                inputs.check_unchanged()
                 self._write(content, data)
             self._folder.write(self._stamp_file(stamp), stamp, {"content": content})
         except OSError as error:

@@ -314,6 +314,20 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_noticed(
     assert other.calls == 1
 
 
+def test_a_file_that_changes_while_it_is_decoded_makes_no_entry(sources: Sources, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+
+    def decode() -> Decoded:
+        (folder / "a").write_text("2")
+        return make_decoded()
+
+    with pytest.raises(UsageError, match="a' was changed while it was read; run the command again"):
+        cached(sources, "tiny", files_of(folder), decode)
+    assert not list(sources.cache_dir.glob("tiny-*"))
+
+
 def test_equal_files_in_another_place_are_not_decoded_again(sources: Sources, tmp_path: Path) -> None:
     decode = Counting()
     for name in ("one", "another"):
