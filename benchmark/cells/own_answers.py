@@ -12,7 +12,7 @@ from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.contracts.text import describe_error
 
 
-def answer(file: str, labels: list[str], seconds: float) -> None:
+def answer(file: str, labels: list[str] | None, seconds: float) -> None:
     """Load the file, write down the answers, and end, whatever the file has left running."""
     target = keep_output_clean()
     # The libraries are not part of the file's time.
@@ -26,10 +26,12 @@ def answer(file: str, labels: list[str], seconds: float) -> None:
     os._exit(0)
 
 
-def _load(file: Path, labels: list[str]) -> OwnFile:
+def _load(file: Path, labels: list[str] | None) -> OwnFile:
     try:
         names = METHODS.add_file(file)
         own = [name for name in names if METHODS.is_own(name)]
+        if labels is None:
+            return OwnFile(names=names, own=own)
         asked = [label for label in labels if parse_label(label, METHODS.kind)[0] in own]
         return OwnFile(names=names, own=own, answers=answer_all(METHODS, own, [*own, *asked]))
     except UsageError as error:

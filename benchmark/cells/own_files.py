@@ -39,8 +39,8 @@ class OwnFile(BaseModel):
     error: str = ""
 
 
-def ask(file: Path, labels: Sequence[str] = (), seconds: float | None = None) -> OwnFile:
-    """What a Python file defines, and what `labels` of its methods stand for.
+def ask(file: Path, labels: Sequence[str] | None = (), seconds: float | None = None) -> OwnFile:
+    """What a Python file defines, and what `labels` of its methods stand for; None asks for the names alone.
 
     Raises UsageError for what is no file of methods, and for one that ends its process or does not return from
     its import within so many seconds, at most IMPORT_SECONDS.
@@ -50,7 +50,12 @@ def ask(file: Path, labels: Sequence[str] = (), seconds: float | None = None) ->
     if file.stat().st_size > MOST_BYTES:
         raise UsageError(f"'{file}' is larger than a mebibyte; give a Python file of methods")
     limit = min(seconds or IMPORT_SECONDS, IMPORT_SECONDS)
-    asked = {"path": list(map(str, sys.path)), "file": str(file), "labels": list(labels), "seconds": limit}
+    asked = {
+        "path": list(map(str, sys.path)),
+        "file": str(file),
+        "labels": labels if labels is None else list(labels),
+        "seconds": limit,
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", PROGRAM],

@@ -27,7 +27,7 @@ def _check(path: Path) -> Iterator[tuple[str, bool]]:
     from reweightbench.benchmark.conformance.check import check_file
 
     # A file that hangs, or ends its process, is found out before this process loads it.
-    ask(path)
+    ask(path, labels=None)
 
     for label, verdicts in groupby(check_file(path), key=lambda verdict: verdict.label):
         yield label, True

@@ -133,7 +133,7 @@ class Registry(Generic[C]):
             raise UsageError(f"{self.kind} '{name}' needs {missing[0]}: write {name}({missing[0]}=...)")
         try:
             return cls(**values)
-        except (ValueError, TypeError, ArithmeticError) as error:
+        except (ValueError, ArithmeticError) as error:
             raise UsageError(f"{name}: {error}") from None
 
     def spec(self, component: C) -> Spec:
