@@ -1,0 +1,1 @@
+"""What a cell trains on: images in memory, their split, corruption and augmentation."""
