@@ -46,6 +46,15 @@ def look_up(registry: Registry[Any], label: str) -> Entry:
     return _recall(registry, parse_label(label, registry.kind)[0], f"label {label}", Entry, work_out)
 
 
+def find_label(registry: Registry[Any], spec: Spec) -> str:
+    """The label of a component as data; one that is not installed here shows all its options."""
+
+    def work_out() -> Entry:
+        return Entry(label=registry.label(spec), spec=spec)
+
+    return _recall(registry, spec.name, f"label of {spec.model_dump_json()}", Entry, work_out).label
+
+
 def find_facts(registry: Registry[Any], name: str) -> Facts | None:
     """Facts about the component of that name; None for one that is not installed here."""
 

@@ -173,7 +173,9 @@ def _options(cls: type) -> dict[str, Any]:
 
 
 def _default(cls: type, key: str) -> object:
-    return next(field.default for field in dataclasses.fields(cls) if field.name == key)
+    """The default of an option; MISSING without one, also where another version of the class had the option."""
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    return defaults.get(key, dataclasses.MISSING)
 
 
 METHODS: "Registry[Method]" = Registry("method", "method.Method", "reweightbench.methods")
