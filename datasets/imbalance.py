@@ -1,9 +1,21 @@
 """Ways of thinning classes out; n is the number of examples that every class can supply."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from reweightbench.benchmark.contracts.corruption import Imbalance
 from reweightbench.benchmark.contracts.errors import UsageError
+
+ROUNDING = 1e-12
+"""Relative error of a float product that stands for a whole number: 49 * 49^-1 is 0.9999999999999999."""
+
+FACTORS_OF_VERSION_1 = frozenset({2, 5, 10, 20, 50, 100, 200, 500, 1000})
+"""Factors whose counts are the same with and without a tolerance for rounding, in any number of classes."""
+
+
+def _whole(value: float) -> int:
+    """The largest whole number that is not above the value, which may fall short of one by rounding."""
+    return int(value * (1 + ROUNDING))
 
 
 def _check_factor(factor: float) -> None:
@@ -21,7 +33,12 @@ class Longtail(Imbalance):
         _check_factor(self.factor)
 
     def class_counts(self, size: int, classes: int) -> list[int]:
-        return [int(size * self.factor ** (-target / (classes - 1))) for target in range(classes)]
+        return [_whole(size * self.factor ** (-target / (classes - 1))) for target in range(classes)]
+
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """The version of the counts: keys of factors that rounding leaves alone are as they were without it."""
+        return 1 if self.factor in FACTORS_OF_VERSION_1 else 2
 
 
 @dataclass
@@ -35,7 +52,7 @@ class Step(Imbalance):
 
     def class_counts(self, size: int, classes: int) -> list[int]:
         majority = (classes + 1) // 2
-        return [size] * majority + [int(size / self.factor)] * (classes - majority)
+        return [size] * majority + [_whole(size / self.factor)] * (classes - majority)
 
 
 @dataclass
@@ -44,6 +61,8 @@ class Dominant(Imbalance):
 
     The two-class setting of Ren et al. (2018, section 4.1) with more classes.
     """
+
+    version: ClassVar[int] = 2
 
     share: float
     target: int = 0
@@ -59,5 +78,5 @@ class Dominant(Imbalance):
             raise UsageError(
                 f"a dominant class of {classes} has a share of at least {1 / classes:g} and an index below {classes}"
             )
-        rest = int(size * (1 - self.share) / (self.share * (classes - 1)))
+        rest = _whole(size * (1 - self.share) / (self.share * (classes - 1)))
         return [size if target == self.target else rest for target in range(classes)]

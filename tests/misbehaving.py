@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import ClassVar
@@ -77,8 +80,103 @@ class Hoards(Method):
 
 
 @dataclass
+class ExhaustsTheCard(Method):
+    """Fails as CUDA does outside of torch's allocator."""
+
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+
+@dataclass
 class BecomesNan(Method):
     paper: ClassVar[str] = "none"
 
     def example_weights(self, step: Step) -> Tensor:
         return torch.full_like(step.losses, torch.nan)
+
+
+@dataclass
+class LeavesPython(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        sys.exit(0)
+
+
+@dataclass
+class EndsSilently(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        os._exit(0)
+
+
+@dataclass
+class Interrupts(Method):
+    paper: ClassVar[str] = "none"
+
+    def example_weights(self, step: Step) -> Tensor:
+        raise KeyboardInterrupt
+
+
+@dataclass
+class ClosesGenerators(Method):
+    paper: ClassVar[str] = "none"
+
+    def start_epoch(self, epoch: int) -> None:
+        raise GeneratorExit
+
+
+class UnreadableError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@dataclass
+class RaisesUnreadably(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise UnreadableError
+
+
+@dataclass
+class RaisesControlCharacters(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise RuntimeError("red \x1b[31m\n half \ud800 " + "x" * 10**6)
+
+
+@dataclass
+class ClosesEverything(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        os.closerange(0, 256)
+
+
+@dataclass
+class KillsTheForkServer(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        os.kill(os.getppid(), signal.SIGKILL)
+        raise RuntimeError("killed")
+
+
+@dataclass
+class LeavesThingsBehind(Method):
+    """Trains as it should, but leaves a thread and two processes, one of which would run the cell too."""
+
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        os.chdir("/")
+        os.close(0)
+        os.close(1)
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        subprocess.Popen(["sleep", "600"])
+        os.fork()

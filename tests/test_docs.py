@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reweightbench.benchmark.records.table import load_records
+from reweightbench import load_records
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,6 +58,19 @@ def test_the_readmes_ways_to_read_records_work_as_written(
     published = names["records"]
     exec(single, names)
     pd.testing.assert_frame_equal(names["records"], published)
+
+
+def test_the_picture_of_the_architecture_is_current() -> None:
+    architecture = load("architecture")
+    assert architecture.write_page() == (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert architecture.write_picture() == (DOCS / "architecture.svg").read_text(encoding="utf-8")
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    places = [DOCS.parent / "benchmark", DOCS.parent]
+    for path in re.findall(r"`((?:benchmark/)?[a-z]+/(?:[a-z_]+\.py)?)`", text):
+        assert any((place / path).exists() for place in places), path
 
 
 FAMILIES = defaultdict(dict)

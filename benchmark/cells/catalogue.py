@@ -6,17 +6,20 @@ Components import PyTorch, which takes seconds; a plan or a report asks no more 
 import atexit
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from reweightbench.benchmark.cells.own_files import ask
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, parse_label
-from reweightbench.benchmark.contracts.registry import Registry
-from reweightbench.benchmark.contracts.source_code import digest_package
+from reweightbench.benchmark.contracts.registry import NETWORKS, Registry
+from reweightbench.benchmark.contracts.source_code import digest_engine, digest_package
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,6 +39,19 @@ class Facts(BaseModel):
     license: str = ""
 
 
+class Requirements(BaseModel):
+    """What a method asks of a budget and of the clean set: the fields of its `stages`, and its `needs`."""
+
+    stages: tuple[dict[str, Any], ...]
+    needs: tuple[str, ...]
+
+
+class Digest(BaseModel):
+    """The digest of some code."""
+
+    digest: str
+
+
 def look_up(registry: Registry[Any], label: str) -> Entry:
     """What a label stands for; raises UsageError for one that names nothing, or gives an option it has not."""
 
@@ -43,16 +59,19 @@ def look_up(registry: Registry[Any], label: str) -> Entry:
         spec = registry.spec(registry.create(label))
         return Entry(label=registry.label(spec), spec=spec)
 
-    return _recall(registry, parse_label(label, registry.kind)[0], f"label {label}", Entry, work_out)
+    return _recall(registry, label, "label", Entry, work_out)
 
 
-def find_label(registry: Registry[Any], spec: Spec) -> str:
-    """The label of a component as data; one that is not installed here shows all its options."""
+def find_requirements(registry: Registry[Any], label: str) -> Requirements:
+    """What the method of a label requires."""
 
-    def work_out() -> Entry:
-        return Entry(label=registry.label(spec), spec=spec)
+    def work_out() -> Requirements:
+        method = registry.create(label)
+        return Requirements(
+            stages=tuple(asdict(stage) for stage in method.stages()), needs=tuple(sorted(method.needs))
+        )
 
-    return _recall(registry, spec.name, f"label of {spec.model_dump_json()}", Entry, work_out).label
+    return _recall(registry, label, "requirements", Requirements, work_out)
 
 
 def find_facts(registry: Registry[Any], name: str) -> Facts | None:
@@ -67,9 +86,64 @@ def find_facts(registry: Registry[Any], name: str) -> Facts | None:
         )
 
     try:
-        return _recall(registry, name, f"facts {name}", Facts, work_out)
+        return _recall(registry, name, "facts", Facts, work_out)
     except KeyError:
         return None
+
+
+def add_own_file(file: Path, labels: Sequence[str] = (), seconds: float | None = None) -> dict[str, bool]:
+    """The names of the methods in a user's file, and which of them are not the package's own.
+
+    The catalogue then knows these, and those of the `labels` that name them, without loading the file here.
+    """
+    found = ask(file, labels, seconds)
+    for name in found.own:
+        if _OWN_FILES.setdefault(name, file) != file:
+            raise UsageError(f"two methods are named '{name}': {_OWN_FILES[name]} and {file}; rename one")
+    _OWN_ANSWERS.update(found.answers)
+    return {name: name in found.own for name in found.names}
+
+
+def answer_all(registry: Registry[Any], names: Iterable[str], labels: Iterable[str]) -> dict[str, Any]:
+    """Every answer about components that are loaded here, by its question."""
+    answers: dict[str, Any] = {}
+    for name in names:
+        answers[_question(registry, name, "facts")] = find_facts(registry, name)
+    for label in labels:
+        entry = look_up(registry, label)
+        for spelling in (label, entry.label):
+            answers[_question(registry, spelling, "label")] = entry
+            answers[_question(registry, spelling, "requirements")] = _try_requirements(registry, label)
+    return answers
+
+
+def has_passed(check: str) -> bool:
+    """Whether a check has passed with the present state of the code."""
+    return _MEMORY.holds(f"passed {check}")
+
+
+def note_passed(check: str) -> None:
+    """Remember that a check has passed."""
+    _MEMORY.note(f"passed {check}", True)
+
+
+def find_digest(registry: Registry[Any], name: str) -> str | None:
+    """The digest of the code of the component of that name; None for one that is not installed here."""
+    try:
+        return _recall(
+            registry, name, f"digest {name}", Digest, lambda: Digest(digest=registry.digest(name))
+        ).digest
+    except KeyError:
+        return None
+
+
+def find_engine_digest() -> str:
+    """The digest of the engine's code, without that of the networks, which are components."""
+
+    def work_out() -> Digest:
+        return Digest(digest=digest_engine(cls.__module__ for cls in NETWORKS.classes.values()))
+
+    return _MEMORY.recall("engine", Digest, work_out).digest
 
 
 def list_needs(needs: Iterable[str]) -> str:
@@ -77,11 +151,34 @@ def list_needs(needs: Iterable[str]) -> str:
     return ", ".join(need.replace("_", " ") for need in sorted(needs)) or "nothing"
 
 
-def _recall(registry: Registry[Any], name: str, question: str, kind: type[M], work_out: Callable[[], M]) -> M:
+def _try_requirements(registry: Registry[Any], label: str) -> Requirements | None:
+    """What a user's method requires; None for one that cannot say it, and will fail in its own cells."""
+    try:
+        return find_requirements(registry, label)
+    except BaseException:  # noqa: BLE001 - a user's code raises what it likes
+        return None
+
+
+_OWN_FILES: dict[str, Path] = {}
+_OWN_ANSWERS: dict[str, Any] = {}
+
+
+def _question(registry: Registry[Any], label: str, about: str) -> str:
+    return f"{registry.kind} {about} {label}"
+
+
+def _recall(registry: Registry[Any], label: str, about: str, kind: type[M], work_out: Callable[[], M]) -> M:
+    name, question = parse_label(label, registry.kind)[0], _question(registry, label, about)
+    if registry.kind == "method" and name in _OWN_FILES:
+        if question not in _OWN_ANSWERS:
+            _OWN_ANSWERS.update(ask(_OWN_FILES[name], [label]).answers)
+        if _OWN_ANSWERS[question] is None:
+            raise KeyError(question)
+        return kind.model_validate(_OWN_ANSWERS[question])
     # A user's file is not part of what the memory belongs to.
     if registry.is_own(name):
         return work_out()
-    return _MEMORY.recall(f"{registry.kind} {question}", kind, work_out)
+    return _MEMORY.recall(question, kind, work_out)
 
 
 class _Memory:
@@ -92,16 +189,26 @@ class _Memory:
         self._is_changed = False
 
     def recall(self, question: str, kind: type[M], work_out: Callable[[], M]) -> M:
-        if self._answers is None:
-            self._answers = _read()
-        with suppress(KeyError, ValidationError):
-            return kind.model_validate(self._answers[question])
+        if self.holds(question):
+            with suppress(ValidationError):
+                return kind.model_validate(self._read()[question])
         answer = work_out()
+        self.note(question, answer.model_dump(mode="json"))
+        return answer
+
+    def holds(self, question: str) -> bool:
+        return question in self._read()
+
+    def note(self, question: str, answer: object) -> None:
+        self._read()[question] = answer
         if not self._is_changed:
             self._is_changed = True
             atexit.register(self._write)
-        self._answers[question] = answer.model_dump(mode="json")
-        return answer
+
+    def _read(self) -> dict[str, object]:
+        if self._answers is None:
+            self._answers = _read()
+        return self._answers
 
     def _write(self) -> None:
         """Put the file in place by one rename; without it, the next process works the answers out again."""

@@ -1,4 +1,4 @@
-"""A cell: everything that can change the result of one training run, and nothing else."""
+"""A cell: what one training run is asked to do; what it ran on, torch, processor and code, is in its record."""
 
 import hashlib
 import json
@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.precision import Precision
+
+MOST_SEED = 2**32 - 1
 
 
 class Frozen(BaseModel):
@@ -19,13 +21,13 @@ class Frozen(BaseModel):
 class Budget(Frozen):
     """The optimisation a cell is given. Weight decay acts on all parameters, as in torch's SGD."""
 
-    epochs: Annotated[int, Field(gt=0)]
-    batch_size: Annotated[int, Field(gt=1)] = 100
-    learning_rate: Annotated[float, Field(gt=0)]
+    epochs: Annotated[int, Field(gt=0, le=1_000_000)]
+    batch_size: Annotated[int, Field(gt=1, le=1_000_000)] = 100
+    learning_rate: Annotated[float, Field(gt=0, le=1e6)]
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 5e-4
 
 
 class Numerics(Frozen):
@@ -35,7 +37,7 @@ class Numerics(Frozen):
     parameters, losses and what methods derive from other parameter points in float32.
     """
 
-    threads: Annotated[int, Field(gt=0)] = 1
+    threads: Annotated[int, Field(gt=0, le=1024)] = 1
     precision: Precision = "float32"
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     deterministic: bool = False
@@ -54,13 +56,13 @@ class Cell(Frozen):
     imbalance: Spec | None = None
     noise: Spec | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    clean_size: Annotated[int, Field(ge=0)]
+    clean_size: Annotated[int, Field(ge=0, le=10_000_000)]
     model: Spec
     method: Spec
     budget: Budget
     numerics: Numerics = Numerics()
     device: Literal["cpu", "cuda"] = "cpu"
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)]
 
     @property
     def key(self) -> str:

@@ -1,15 +1,18 @@
 """The cells of a suite, and parts of them."""
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from reweightbench.benchmark.cells.catalogue import look_up
-from reweightbench.benchmark.cells.cell import Cell
-from reweightbench.benchmark.cells.suite import Device, Suite
+from reweightbench.benchmark.cells.cell import MOST_SEED, Cell
+from reweightbench.benchmark.cells.suite import MOST_CELLS, Device, Suite, check_size
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.numbers import parse_whole
 from reweightbench.benchmark.contracts.registry import DATASETS, IMBALANCES, METHODS, NETWORKS, NOISES
+from reweightbench.benchmark.contracts.text import one_line
+
+MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -88,26 +91,38 @@ def select(suite: Suite, methods: Collection[str] | None, seeds: Collection[int]
         changes["methods"] = tuple(dict.fromkeys(methods))
     if seeds:
         changes["seeds"] = tuple(seeds)
-    return suite.model_copy(update=changes)
+    chosen = suite.model_copy(update=changes)
+    check_size(chosen)
+    return chosen
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds of a list such as `0-2,7`."""
-    return sorted({seed for part in text.split(",") for seed in _seed_range(part.strip(), text)})
+    """Seeds of a list such as `0-2,7`; raises UsageError for one that is none, or has more than MOST_SEEDS."""
+    seeds: set[int] = set()
+    for part in text.split(","):
+        found = _seed_range(part.strip(), text)
+        if len(seeds) + len(found) > MOST_SEEDS:
+            raise UsageError(f"seeds '{one_line(text, 80)}' are more than {MOST_SEEDS}; give fewer")
+        seeds.update(found)
+    return sorted(seeds)
 
 
 def parse_shard(text: str) -> Shard:
     """The part that `2/5` names."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+    first, _, second = text.strip().partition("/")
+    number, count = parse_whole(first, MOST_CELLS), parse_whole(second, MOST_CELLS)
+    if number is None or count is None or not 1 <= number <= count:
         raise UsageError(f"shard '{text}' is no part of a grid; write for example 2/5, the second of five")
-    return Shard(int(match[1]), int(match[2]))
+    return Shard(number, count)
 
 
-def _seed_range(part: str, text: str) -> Iterator[int]:
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
-    if match is None or int(match[2] or match[1]) < int(match[1]):
+def _seed_range(part: str, text: str) -> range:
+    first, dash, last = part.partition("-")
+    start = parse_whole(first, MOST_SEED)
+    end = parse_whole(last, MOST_SEED) if dash else start
+    if start is None or end is None or end < start:
         raise UsageError(
-            f"seeds '{text}': '{part}' is neither a number nor a range; write for example 0-4 or 0,2,7"
+            f"seeds '{one_line(text, 80)}': '{one_line(part, 80)}' is neither a number nor a range; "
+            f"write for example 0-4 or 0,2,7, at most {MOST_SEED}"
         )
-    yield from range(int(match[1]), int(match[2] or match[1]) + 1)
+    return range(start, end + 1)

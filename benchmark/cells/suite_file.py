@@ -1,5 +1,6 @@
 """Reading a suite from the package or from a user's TOML file."""
 
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -10,6 +11,14 @@ from reweightbench.benchmark.cells.cell import Frozen, Numerics
 from reweightbench.benchmark.cells.suite import Corruption, NamedBudget, Suite
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import suggest
+from reweightbench.benchmark.contracts.text import show_value
+
+MOST_BYTES = 2**20
+
+MOST_PARTS = 100
+"""Parts of a dotted key."""
+
+SHAPE = "write tables and keys as the suites of the package have them"
 
 
 def suite_names() -> list[str]:
@@ -26,8 +35,11 @@ def load_suite(name: str) -> Suite:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"no suite file '{name}'; give a TOML file or one of {', '.join(suite_names())}")
+        if path.stat().st_size > MOST_BYTES:
+            raise UsageError(f"suite file '{name}' is larger than a mebibyte; divide it into several suites")
         try:
-            text = path.read_text(encoding="utf-8")
+            # Some editors begin a file with a byte order mark.
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise UsageError(f"suite file '{name}' is not UTF-8 text") from None
     elif name in suite_names():
@@ -42,10 +54,12 @@ def load_suite(name: str) -> Suite:
 
 def parse_suite(text: str, source: str) -> Suite:
     """The suite of a TOML text; raises UsageError with the dotted path of what is wrong."""
+    if _has_long_key(text):
+        raise UsageError(f"suite '{source}' is nested too deeply; {SHAPE}")
     try:
         return Suite.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"suite '{source}' is not TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"suite '{source}' is nested too deeply; {SHAPE}") from None
     except ValidationError as error:
         # A misspelled key is also a missing one; the misspelling says more.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
@@ -53,7 +67,22 @@ def parse_suite(text: str, source: str) -> Suite:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"unknown key{suggest(str(first['loc'][-1]), _keys_beside(first['loc']))}"
+        elif first["type"] not in {"missing", "value_error", "too_long", "too_short"}:
+            message += f", not {show_value(first['input'])}"
         raise UsageError(f"suite '{source}': {path + ': ' if path else ''}{message}") from None
+    except ValueError as error:
+        # TOML's own errors, and integers of thousands of digits.
+        raise UsageError(f"suite '{source}' is not TOML: {error}") from None
+
+
+def _has_long_key(text: str) -> bool:
+    """Whether a key has more parts than any suite's; reading one takes the square of their number."""
+    run = 0
+    for piece in text.split("."):
+        run = run + 1 if re.fullmatch(r"[\s\w\"'-]*", piece) else 0
+        if run > MOST_PARTS:
+            return True
+    return False
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:

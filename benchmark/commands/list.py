@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from reweightbench.benchmark.commands.console import say
+
 KINDS = ("methods", "datasets", "imbalances", "noises", "models", "suites")
 
 
@@ -17,7 +19,7 @@ def command(kind: str | None) -> None:
     for name in [kind] if kind else KINDS:
         click.secho(name, bold=True)
         lines = _describe_suites() if name == "suites" else _describe(name)
-        click.echo("".join(f"  {line}\n" for line in lines))
+        say("".join(f"  {line}\n" for line in lines))
 
 
 def _describe(kind: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
+from reweightbench.benchmark.contracts.text import one_line
 
 
 @click.command("merge")
@@ -16,4 +17,4 @@ def command(sources: tuple[Path, ...], target: Path) -> None:
     from reweightbench.benchmark.records.merge import merge
 
     copied = merge([ResultsFolder(path) for path in sources], ResultsFolder(target), warn)
-    click.echo(f"{copied} records copied to '{target}'")
+    say(f"{copied} records copied to '{one_line(str(target))}'")

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,23 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
     return decorate
 
+
+class Amount(click.FloatRange):
+    """A number above 0 and up to a bound; `nan` is none."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__(0, most, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; fails for what is none."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+COUNT = click.IntRange(1, 1_000_000)
+SECONDS = Amount(1e9)
 
 data_options = options(
     click.option(
@@ -42,38 +60,38 @@ weights_option = click.option(
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 methods_option = click.option(
-    "--methods", help="Only these: labels, or paths of your own Python files, comma-separated."
+    "--methods",
+    multiple=True,
+    help="Only these: labels, or paths of your own Python files, comma-separated or by repeating the option.",
 )
 selection_options = options(
     methods_option,
-    click.option("--seeds", help="Only these, for example 0-4 or 0,2,7."),
+    click.option("--seeds", multiple=True, help="Only these, for example 0-4 or 0,2,7."),
 )
 
 
 worker_options = options(
     click.option(
         "--jobs",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 10_000),
         help="Cells at a time  [default: cores / threads of a cell; 1 on a GPU; what a cluster can take].",
     ),
-    click.option(
-        "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds after which a cell is given up."
-    ),
+    click.option("--timeout", type=SECONDS, help="Seconds after which a cell is given up."),
     click.option(
         "--memory-per-cell",
-        type=click.FloatRange(0, min_open=True),
+        type=Amount(1e6),
         help="GiB of main memory that a cell may allocate; one that wants more ends as oom.",
     ),
     click.option(
         "--checkpoint-every",
-        type=click.IntRange(1),
+        type=COUNT,
         metavar="EPOCHS",
         help="Write down every cell's training after so many epochs; one that is stopped goes on from there.",
     ),
     click.option("--gpus", help="GPUs to use, for example 0,1."),
     click.option(
         "--per-gpu",
-        type=click.IntRange(1),
+        type=click.IntRange(1, 1000),
         help="Cells at a time on each of --gpus, or of a cluster's  [default: 1].",
     ),
 )

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reweightbench.benchmark.commands.console import say
 from reweightbench.benchmark.commands.options import data_options
+from reweightbench.benchmark.contracts.text import one_line
 
 if TYPE_CHECKING:
     from reweightbench.benchmark.contracts.dataset import Sources
@@ -21,7 +23,7 @@ def command(datasets: tuple[str, ...], data_dir: Path, allow_subset: bool) -> No
 
     for label in datasets:
         for line in _prepare(label, Sources(data_dir=data_dir, allow_subset=allow_subset)):
-            click.echo(line)
+            say(line)
 
 
 def _prepare(label: str, sources: "Sources") -> Iterator[str]:
@@ -29,11 +31,12 @@ def _prepare(label: str, sources: "Sources") -> Iterator[str]:
     import numpy as np
 
     from reweightbench.benchmark.contracts.registry import DATASETS
+    from reweightbench.benchmark.data.preloaded import load
 
     dataset = DATASETS.create(label)
-    yield f"{label}: licence {dataset.license}; source {dataset.source}"
+    yield f"{one_line(label)}: licence {dataset.license}; source {dataset.source}"
     dataset.fetch(sources)
-    data = dataset.load(sources)
+    data = load(DATASETS.spec(dataset), sources).images
     size = "x".join(map(str, data.images.shape[1:3]))
     yield f"  {len(data.targets)} images of {size} pixels, variant {data.variant}, sha256 {data.fingerprint[:16]}"
     counts = np.bincount(data.targets, minlength=len(dataset.classes))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reweightbench.benchmark.commands import report
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import results_option, selection_options
 from reweightbench.benchmark.contracts.errors import UsageError
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @results_option
 @selection_options
 @click.option("--into", type=click.Path(path_type=Path), default=Path("results"), help="Where to publish.")
-def command(suite: str, results: Path, methods: str | None, seeds: str | None, into: Path) -> None:
+def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...], into: Path) -> None:
     """Pack complete records of SUITE, their report beside them, ready to commit."""
     from reweightbench.benchmark.commands.selection import select_suite
 
     chosen, _ = select_suite(suite, methods, seeds)
-    click.echo(_publish(chosen, results / chosen.name, into / chosen.name))
+    say(_publish(chosen, results / chosen.name, into / chosen.name))
 
 
 def _publish(suite: "Suite", path: Path, target: Path) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import results_option, selection_options
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def command(
     suite: str,
     results: Path,
-    methods: str | None,
-    seeds: str | None,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
     allow_partial: bool,
     allow_mixed: bool,
 ) -> None:
@@ -32,24 +32,28 @@ def command(
     from reweightbench.benchmark.commands.selection import select_suite
 
     chosen, _ = select_suite(suite, methods, seeds)
-    click.echo(write(chosen, results / chosen.name, allow_partial=allow_partial, allow_mixed=allow_mixed))
+    say(write(chosen, results / chosen.name, allow_partial=allow_partial, allow_mixed=allow_mixed))
 
 
 def write(suite: "Suite", path: Path, *, allow_partial: bool = False, allow_mixed: bool = False) -> str:
     """Write tables and plots beside the records of a results folder; returns what to print."""
+    from reweightbench.benchmark.records.provenance import CodeChanges
     from reweightbench.benchmark.records.survey import read_recorded
     from reweightbench.benchmark.report.report import write_report
 
     planned, records = read_recorded(suite, path, warn)
+    changes = CodeChanges({plan.key for plan in planned})
     written = write_report(
         suite,
         planned,
-        records,
+        changes.watch(records),
         path / "report",
         timings=_fitting_timings(path, planned),
         allow_partial=allow_partial,
         allow_mixed=allow_mixed,
     )
+    for line in changes.lines():
+        warn(line)
     return written.text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import (
     data_options,
     device_option,
@@ -29,6 +29,7 @@ from reweightbench.benchmark.commands.options import (
 @device_option
 @weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
+@click.option("--rerun-changed", is_flag=True, help="Run cells again whose records were made by other code.")
 @click.option("--shard", help="Only part I of N parts of the grid: I/N; 'merge' brings them together.")
 @click.option(
     "--deterministic", is_flag=True, help="Only operations that repeat to the last bit, slower on a GPU."
@@ -42,12 +43,13 @@ def command(
     results: Path,
     data_dir: Path,
     allow_subset: bool,
-    methods: str | None,
-    seeds: str | None,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
     jobs: int | None,
     device: str,
     weights: str | None,
     retry_failed: bool,
+    rerun_changed: bool,
     timeout: float | None,
     memory_per_cell: float | None,
     checkpoint_every: int | None,
@@ -66,7 +68,7 @@ def command(
     from reweightbench.benchmark.contracts.dataset import Sources
     from reweightbench.benchmark.grid import fork_server
 
-    chosen, files = select_suite(suite, methods, seeds)
+    chosen, files = select_suite(suite, methods, seeds, timeout)
     part = parse_shard(shard) if shard else Shard()
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     if engine == "local":
@@ -101,9 +103,17 @@ def command(
         # How many cells a cluster can take is known when it is there.
         count = workers.jobs if engine == "local" else jobs or 1
         for line in describe(
-            chosen, folder, sources, place, shard=part, jobs=count, retry_failed=retry_failed, quiet=quiet
+            chosen,
+            folder,
+            sources,
+            place,
+            shard=part,
+            jobs=count,
+            retry_failed=retry_failed,
+            rerun_changed=rerun_changed,
+            quiet=quiet,
         ):
-            click.echo(line)
+            say(line)
         return
     failed = run(
         chosen,
@@ -117,6 +127,7 @@ def command(
         shard=part,
         checkpoint_every=checkpoint_every,
         retry_failed=retry_failed,
+        rerun_changed=rerun_changed,
         quiet=quiet,
         warn=warn,
     )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import results_option, selection_options
+from reweightbench.benchmark.contracts.text import one_line
 
 if TYPE_CHECKING:
     from reweightbench.benchmark.cells.plan import Planned
@@ -20,22 +21,24 @@ if TYPE_CHECKING:
 @click.argument("suite")
 @results_option
 @selection_options
-def command(suite: str, results: Path, methods: str | None, seeds: str | None) -> None:
+def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...]) -> None:
     """Done, failed and missing cells of SUITE."""
     from reweightbench.benchmark.commands.selection import select_suite
 
     chosen, _ = select_suite(suite, methods, seeds)
     for line in _describe(chosen, results / chosen.name):
-        click.echo(line)
+        say(line)
 
 
 def _describe(suite: "Suite", path: Path) -> Iterator[str]:
-    """Counts by status and the time that is left, then a line per failed cell."""
+    """Counts by status, the time that is left and what other code has made, then a line per failed cell."""
     from reweightbench.benchmark.grid.schedule import Schedule
+    from reweightbench.benchmark.records.provenance import CodeChanges
     from reweightbench.benchmark.records.survey import describe_seconds, durations, read_recorded, survey
 
     planned, records = read_recorded(suite, path, warn)
-    known = survey(records)
+    changes = CodeChanges({plan.key for plan in planned})
+    known = survey(changes.watch(records))
     counts = Counter(known[plan.key].status if plan.key in known else "missing" for plan in planned)
     yield f"{suite.name}: {len(planned)} cells, " + ", ".join(
         f"{count} {name}" for name, count in counts.items()
@@ -44,6 +47,7 @@ def _describe(suite: "Suite", path: Path) -> Iterator[str]:
     left = Schedule(todo, planned, durations(known)).seconds_left(1)
     if left > 0:
         yield f"  about {describe_seconds(left)} of one worker's time left"
+    yield from (f"  {line}" for line in changes.lines())
     yield from _describe_failures(planned, known)
 
 
@@ -53,4 +57,4 @@ def _describe_failures(planned: "list[Planned]", known: "Mapping[str, Known]") -
     for plan in planned:
         entry = known.get(plan.key)
         if entry is not None and entry.status != "ok":
-            yield f"  {entry.status}: {describe_plan(plan)}: {entry.reason}"
+            yield f"  {entry.status}: {one_line(f'{describe_plan(plan)}: {entry.reason}')}"

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
+from reweightbench.benchmark.commands.console import say, warn
 from reweightbench.benchmark.commands.options import (
+    COUNT,
+    Amount,
     data_options,
     device_option,
     methods_option,
@@ -25,13 +27,13 @@ from reweightbench.benchmark.commands.options import (
 @weights_option
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, min_open=True),
+    type=Amount(1e6),
     default=5.0,
     help="How long to time steps; 20 rounds are taken at least.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1),
+    type=COUNT,
     help="Timed steps of a method in a round  [default: 0.02 seconds of sgd, at least 2].",
 )
 @click.option("--restart", is_flag=True, help="Measure anew in the place of an earlier measurement.")
@@ -41,7 +43,7 @@ def command(
     results: Path,
     data_dir: Path,
     allow_subset: bool,
-    methods: str | None,
+    methods: tuple[str, ...],
     device: str,
     weights: str | None,
     minutes: float,
@@ -61,7 +63,7 @@ def command(
     from reweightbench.benchmark.report.overhead import Overheads, make_overhead_table
     from reweightbench.benchmark.timing.measurement import time_suite
 
-    chosen, files = select_suite(suite, methods, None)
+    chosen, files = select_suite(suite, methods, ())
     sources = Sources(data_dir=data_dir, allow_subset=allow_subset, method_files=files)
     chosen, sources = execution.with_weights(chosen, sources, weights)
     timing = time_suite(
@@ -76,7 +78,7 @@ def command(
         quiet=quiet,
     )
     overheads = Overheads(timing)
-    click.echo(to_text(make_overhead_table(overheads)))
+    say(to_text(make_overhead_table(overheads)))
     if overheads.is_noisy:
         warn("this machine was not quiet; run the same with --restart when it is")
     sys.exit(1 if overheads.is_noisy else 0)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from reweightbench.benchmark.commands.console import warn
-from reweightbench.benchmark.commands.options import data_options, selection_options
+from reweightbench.benchmark.commands.console import say, warn
+from reweightbench.benchmark.commands.options import COUNT, data_options, selection_options
+from reweightbench.benchmark.contracts.text import one_line
 
 
 @click.command("verify")
@@ -19,16 +20,18 @@ from reweightbench.benchmark.commands.options import data_options, selection_opt
 )
 @data_options
 @selection_options
-@click.option("--sample", type=click.IntRange(1), default=5, help="How many cells to run again.")
-@click.option("--sample-seed", type=int, default=0, help="Another seed takes other cells.")
-@click.option("--jobs", type=click.IntRange(1), help="Cells at a time, as in run.")
+@click.option("--sample", type=COUNT, default=5, help="How many cells to run again.")
+@click.option(
+    "--sample-seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Another seed takes other cells."
+)
+@click.option("--jobs", type=click.IntRange(1, 10_000), help="Cells at a time, as in run.")
 def command(
     suite: str,
     results: Path,
     data_dir: Path,
     allow_subset: bool,
-    methods: str | None,
-    seeds: str | None,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
     sample: int,
     sample_seed: int,
     jobs: int | None,
@@ -53,7 +56,7 @@ def command(
 
     def tell(verified: Verified) -> None:
         found.append(verified)
-        click.echo(f"{verified.verdict:8} {describe_plan(verified.planned)}: {verified.reason}")
+        say(f"{verified.verdict:8} {one_line(f'{describe_plan(verified.planned)}: {verified.reason}')}")
 
     verify(
         choose_sample(planned, records, sample, sample_seed),

@@ -8,6 +8,7 @@ from pathlib import Path
 from reweightbench.benchmark.conformance.promises import CHECKS, Check, list_forms
 from reweightbench.benchmark.conformance.requirements import BrokenPromiseError
 from reweightbench.benchmark.contracts.registry import METHODS
+from reweightbench.benchmark.contracts.text import describe_error, one_line
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ def check_file(path: Path) -> Iterator[Verdict]:
     for name in METHODS.add_file(path):
         try:
             labels = list_forms(name)
-        except Exception as error:  # noqa: BLE001 - whatever a user's code raises is the finding
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a user's code raises is the finding
             yield Verdict(name, "can be made from its name", _explain(error, path))
             continue
         for label in labels:
@@ -48,17 +51,19 @@ def _find_reason(check: Check, label: str, path: Path) -> str:
     try:
         check(label)
     except BrokenPromiseError as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - as above
+        return one_line(str(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as above
         return _explain(error, path)
     return ""
 
 
-def _explain(error: Exception, path: Path) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{_find_place(error, path)}"
+def _explain(error: BaseException, path: Path) -> str:
+    return f"{describe_error(error)}{_find_place(error, path)}"
 
 
-def _find_place(error: Exception, path: Path) -> str:
+def _find_place(error: BaseException, path: Path) -> str:
     """Where in the file the error comes from."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f" ({path.name}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else ""

@@ -1,7 +1,8 @@
 """The contract of a dataset: images in memory with their true targets, and where they come from."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,13 +15,13 @@ AugmentationName = Literal["none", "crop_flip", "lesion"]
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a run finds files that are not part of the package."""
+    """Where a run finds files that are not part of the package; `method_files` by the method's name."""
 
     data_dir: Path = Path("data")
     cache_dir: Path = Path(pooch.os_cache("reweightbench"))
     allow_subset: bool = False
     weights: Path | None = None
-    method_files: tuple[Path, ...] = ()
+    method_files: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class ImageData:
     test part where there is one; `groups` `(n,)` int64 names what no split may divide. `fingerprint` is
     the sha256 of the arrays. `variant` tells copies of a dataset apart that are not comparable.
     `mean` and `std` `(ch,)` are of pixel values in [0, 1], over the images outside the official test part.
+    `describe` makes all three from the arrays; what it did not make is checked against them.
     """
 
     images: NDArray[np.uint8]
@@ -41,6 +43,7 @@ class ImageData:
     std: tuple[float, ...]
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
+    is_described: bool = field(default=False, init=False, repr=False, compare=False)
 
 
 @dataclass

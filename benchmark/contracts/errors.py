@@ -11,3 +11,7 @@ class DataMissingError(UsageError):
 
 class NonFiniteLossError(Exception):
     """Training produced a loss that is not a number; the cell's status becomes `nonfinite`."""
+
+
+class CallError(Exception):
+    """A call in another process failed; the text is the line that says how."""

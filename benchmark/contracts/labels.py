@@ -3,10 +3,15 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.text import one_line
+
+MOST = 1000
+"""Characters of a label."""
 
 LABEL = re.compile(r"([A-Za-z_]\w*)\s*(?:\((.*)\))?", re.DOTALL)
 
@@ -23,6 +28,10 @@ class Spec(BaseModel):
 
 def parse_label(label: str, kind: str) -> tuple[str, dict[str, str]]:
     """The name and the options of a label; raises UsageError for what is none, `kind` being what it should name."""
+    if len(label) > MOST or not label.isprintable():
+        raise UsageError(
+            f"'{one_line(label, 80)}' is no {kind} label: it has at most {MOST} printable characters"
+        )
     match = LABEL.fullmatch(label.strip())
     if match is None:
         raise UsageError(f"'{label}' is no {kind} label; write name or name(option=value, ...)")
@@ -46,7 +55,13 @@ def write_label(name: str, options: Mapping[str, object]) -> str:
 
 def split_labels(text: str) -> list[str]:
     """Labels of a comma-separated list; commas inside parentheses belong to a label."""
-    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+    ends, depth = [-1], 0
+    for match in re.finditer(r"[(),]", text):
+        depth = max(0, depth + (match[0] == "(") - (match[0] == ")"))
+        if match[0] == "," and not depth:
+            ends.append(match.start())
+    parts = (text[start + 1 : end].strip() for start, end in pairwise([*ends, len(text)]))
+    return [part for part in parts if part]
 
 
 def snake_case(name: str) -> str:
@@ -57,6 +72,8 @@ def snake_case(name: str) -> str:
 def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error message: the closest known name, or all of them."""
     names = list(known)
+    # Comparing takes the square of the length.
+    name = name[:MOST]
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import importlib
 import inspect
-import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,9 +11,15 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_
 
 from pydantic import TypeAdapter, ValidationError
 
-from reweightbench.benchmark.contracts.discovery import collect_classes, find_modules, load_file
+from reweightbench.benchmark.contracts.discovery import (
+    collect_classes,
+    find_modules,
+    load_file,
+    read_user_files,
+)
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, parse_label, snake_case, suggest, write_label
+from reweightbench.benchmark.contracts.source_code import digest_modules, imported_components
 
 if TYPE_CHECKING:
     from reweightbench.benchmark.contracts.corruption import Imbalance, Noise
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
     from reweightbench.benchmark.contracts.network import Network
 
 C = TypeVar("C")
+
+MOST_NUMBER = 1e12
+"""How large an option may be, above and below zero."""
 
 CONTRACTS = "reweightbench.benchmark.contracts"
 
@@ -37,6 +45,7 @@ class Registry(Generic[C]):
         self._package = package
         self._classes: dict[str, type[C]] = {}
         self._versions: dict[str, str] = {}
+        self._imports: dict[str, list[str]] = {}
 
     @property
     def classes(self) -> Mapping[str, type[C]]:
@@ -49,16 +58,22 @@ class Registry(Generic[C]):
         return dict(sorted(self._classes.items()))
 
     def add_file(self, path: Path) -> list[str]:
-        """Load a user's own Python file and return the names it adds; their version is the file's sha256."""
+        """Load a user's own Python file and return the names it adds.
+
+        Their version is the digest of the file and of the modules that it imports from its own folder.
+        """
         if not path.is_file():
             raise UsageError(f"no file '{path}'; give the path of a Python file")
         shipped = self.defined_in(path)
         if shipped:
             return shipped
         known = self.classes
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        module = load_file(path, digest)
-        names = [name for name, cls in known.items() if cls.__module__ == module.__name__]
+        module, version = load_file(path)
+        names = [
+            name
+            for name, cls in known.items()
+            if cls.__module__ == module.__name__ and self._versions[name] == version
+        ]
         if names:
             return names
         added = collect_classes(module, self._base, self.kind, self._classes)
@@ -67,12 +82,25 @@ class Registry(Generic[C]):
                 f"'{path}' defines no {self.kind}; derive a class from {self._base.__qualname__}"
             )
         self._classes |= added
-        self._versions.update(dict.fromkeys(added, digest))
+        self._versions.update(dict.fromkeys(added, version))
+        files = read_user_files(path).values()
+        imports = sorted({name for source in files for name in imported_components(source)})
+        self._imports.update(dict.fromkeys(added, imports))
         return list(added)
 
     def is_own(self, name: str) -> bool:
         """Whether a component of that name came from a user's file."""
         return name in self._versions
+
+    def digest(self, name: str) -> str:
+        """The digest of a component's code: its module's and that of every component's module it imports.
+
+        Of a user's file the version stands for itself. Raises KeyError for a name that is not known.
+        """
+        if not self.is_own(name):
+            return digest_modules([self.classes[name].__module__])
+        version, imports = self._versions[name], self._imports[name]
+        return hashlib.sha256(f"{version} {digest_modules(imports)}".encode()).hexdigest()
 
     def defined_in(self, path: Path) -> list[str]:
         """Names of the package's own components whose code is that file."""
@@ -98,14 +126,14 @@ class Registry(Generic[C]):
                 values[key] = _adapter(fields[key]).validate_python(_choice(fields[key], value))
             except ValidationError as error:
                 raise UsageError(f"{name}({key}={value}): {error.errors()[0]['msg']}") from None
-            if isinstance(values[key], float) and not math.isfinite(values[key]):
-                raise UsageError(f"{name}({key}={value}): give a finite number")
+            if isinstance(values[key], int | float) and not abs(values[key]) <= MOST_NUMBER:
+                raise UsageError(f"{name}({key}={value}): give a finite number of at most {MOST_NUMBER:g}")
         missing = [key for key in fields if key not in values and _default(cls, key) is dataclasses.MISSING]
         if missing:
             raise UsageError(f"{self.kind} '{name}' needs {missing[0]}: write {name}({missing[0]}=...)")
         try:
             return cls(**values)
-        except ValueError as error:
+        except (ValueError, TypeError, ArithmeticError) as error:
             raise UsageError(f"{name}: {error}") from None
 
     def spec(self, component: C) -> Spec:
@@ -113,7 +141,7 @@ class Registry(Generic[C]):
         cls = type(component)
         name = snake_case(cls.__name__)
         options = {key: getattr(component, key) for key in _options(cls)}
-        version = self._versions.get(name) or str(getattr(cls, "version", 1))
+        version = self._versions.get(name) or str(getattr(component, "version", 1))
         try:
             return Spec(name=name, options=options, version=version)
         except ValidationError as error:
@@ -173,9 +201,7 @@ def _options(cls: type) -> dict[str, Any]:
 
 
 def _default(cls: type, key: str) -> object:
-    """The default of an option; MISSING without one, also where another version of the class had the option."""
-    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    return defaults.get(key, dataclasses.MISSING)
+    return next(field.default for field in dataclasses.fields(cls) if field.name == key)
 
 
 METHODS: "Registry[Method]" = Registry("method", "method.Method", "reweightbench.methods")

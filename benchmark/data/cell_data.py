@@ -50,7 +50,7 @@ def make_cell_data(cell: Cell, loaded: Loaded) -> CellData:
         raise UsageError(
             f"the {cell.dataset.name} data are variant {whole.variant}, the cell asks for {cell.variant}"
         )
-    scope, classes = (cell.dataset.name, cell.seed), len(dataset.classes)
+    scope, classes = (cell.dataset.name, cell.seed), dataset.classes
     parts = split(
         whole,
         scope,
@@ -65,6 +65,6 @@ def make_cell_data(cell: Cell, loaded: Loaded) -> CellData:
         classes,
         IMBALANCES.restore(cell.imbalance) if cell.imbalance else None,
         NOISES.restore(cell.noise) if cell.noise else None,
-        scope,
+        scope=scope,
     )
     return CellData(dataset, whole, parts, corrupted, scope)

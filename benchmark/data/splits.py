@@ -4,6 +4,7 @@ In this order: test (the official part, else the same for every seed), validatio
 (balanced; a larger one contains a smaller one), and the training part that corruption acts on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,16 +32,16 @@ def split(
     data: ImageData,
     scope: tuple[str, int],
     *,
-    classes: int,
+    classes: Sequence[str],
     test_fraction: float,
     validation_fraction: float,
     clean_size: int,
 ) -> Split:
     """The parts for one `scope` (dataset, seed), stratified by class and never dividing a group.
 
-    `validation_fraction` is of the examples outside the test part. Raises UsageError where a class is too
-    small for all parts, a group has several classes, or the clean set cannot be balanced or does not leave
-    every class a training example.
+    `classes` are their names; `validation_fraction` is of the examples outside the test part. Raises UsageError
+    where a class is too small for all parts, a group has several classes, or the clean set cannot be balanced or
+    does not leave every class a training example.
     """
     _check_groups(data)
     everything = np.arange(len(data.targets))
@@ -53,7 +54,7 @@ def split(
     stream = make_generator("split", *scope)
     validation, rest = _take(data, rest, _shares(data, rest, classes, validation_fraction), stream)
     per_class = _clean_per_class(clean_size, classes, _class_sizes(data, rest, classes))
-    clean, train = _take(data, rest, np.full(classes, per_class), stream, exactly=True)
+    clean, train = _take(data, rest, np.full(len(classes), per_class), stream, exactly=True)
     return Split(test=test, validation=validation, clean=clean, train=train)
 
 
@@ -70,35 +71,39 @@ def _check_groups(data: ImageData) -> None:
         )
 
 
-def _class_sizes(data: ImageData, ids: Ids, classes: int) -> Ids:
+def _class_sizes(data: ImageData, ids: Ids, classes: Sequence[str]) -> Ids:
     """Examples `(c,)` per class; raises UsageError where one has none left."""
-    sizes: Ids = np.bincount(data.targets[ids], minlength=classes)
+    sizes: Ids = np.bincount(data.targets[ids], minlength=len(classes))
     if not sizes.all():
+        name = classes[int(sizes.argmin())]
+        total = int((data.targets == sizes.argmin()).sum())
         raise UsageError(
-            f"class {sizes.argmin()} has too few examples or groups for a test, a validation and a training "
-            "part; every class needs one in each"
+            f"class '{name}' has too few examples or groups ({total} examples) for a test, a validation and a "
+            "training part; every class needs one in each"
         )
     return sizes
 
 
-def _shares(data: ImageData, ids: Ids, classes: int, fraction: float) -> Ids:
+def _shares(data: ImageData, ids: Ids, classes: Sequence[str], fraction: float) -> Ids:
     """Examples per class in a part that holds `fraction` of `ids`, at least one each."""
     shares: Ids = np.rint(_class_sizes(data, ids, classes) * fraction).astype(np.int64).clip(min=1)
     return shares
 
 
-def _clean_per_class(clean_size: int, classes: int, sizes: Ids) -> int:
-    if clean_size % classes:
-        lower = clean_size - clean_size % classes
+def _clean_per_class(clean_size: int, classes: Sequence[str], sizes: Ids) -> int:
+    count, fewest = len(classes), sizes.min()
+    if clean_size % count:
+        lower = clean_size - clean_size % count
         raise UsageError(
-            f"a clean set of {clean_size} cannot be balanced over {classes} classes; "
-            f"choose {lower} or {lower + classes}"
+            f"a clean set of {clean_size} cannot be balanced over {count} classes; "
+            f"choose {lower} or {lower + count}"
         )
-    per_class = clean_size // classes
-    if per_class >= sizes.min():
+    per_class = clean_size // count
+    if per_class >= fewest:
         raise UsageError(
-            f"a clean set of {clean_size} needs {per_class} examples of each class, but class {sizes.argmin()} "
-            f"has {sizes.min()} and must keep one for training; choose at most {(sizes.min() - 1) * classes}"
+            f"a clean set of {clean_size} needs {per_class} examples of each class, but class "
+            f"'{classes[int(sizes.argmin())]}' has {fewest} and must keep one for training; choose at most "
+            f"{(fewest - 1) * count}"
         )
     return per_class
 

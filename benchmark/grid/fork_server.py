@@ -13,7 +13,9 @@ from multiprocessing import forkserver
 from reweightbench.benchmark.cells.catalogue import look_up
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.registry import DATASETS
+from reweightbench.benchmark.contracts.text import describe_error
 from reweightbench.benchmark.data.preloaded import announce
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -26,14 +28,19 @@ def start(threads: int) -> multiprocessing.context.ForkServerContext:
     """
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
-    # Deterministic matrix products on CUDA need it before CUDA starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     context = multiprocessing.get_context("forkserver")
     # A worker imports the main module again; what that imports from here should be there already.
     loaded = [name for name in sys.modules if name.startswith("reweightbench.")]
     context.set_forkserver_preload(["reweightbench.benchmark.grid.preload", *loaded])
     with _ignoring_interrupts():
-        forkserver.ensure_running()
+        try:
+            forkserver.ensure_running()
+        except OSError as error:
+            # The path of its socket lies in the folder for temporary files, and has little room.
+            raise UsageError(
+                f"no worker process can be started ({describe_error(error)}); set TMPDIR to a folder that can be "
+                f"written and has a short path, it is '{os.environ.get('TMPDIR', '')}'"
+            ) from None
     return context
 
 

@@ -3,25 +3,29 @@
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from itertools import islice
-from queue import Empty, Queue
+from multiprocessing.context import ForkServerContext
 from typing import TypeVar
 
 import torch
-from pebble import ProcessExpired, ProcessPool
 
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
-from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.errors import CallError, UsageError
+from reweightbench.benchmark.contracts.numbers import parse_whole
 from reweightbench.benchmark.grid import fork_server
-from reweightbench.benchmark.grid.worker import attempt, make_failure, start_worker
+from reweightbench.benchmark.grid.call_process import CallProcess, wait
+from reweightbench.benchmark.grid.worker import attempt, make_failure
 from reweightbench.benchmark.records.record import Outcome
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 
 T = TypeVar("T")
+
+LONGEST_WAIT = 3600.0
+"""Seconds after which a process that is waited for is looked at again."""
 
 Finish = Callable[[Outcome, float], None]
 """Takes each outcome and the seconds it took a worker, in the order in which cells end."""
@@ -62,11 +66,15 @@ def choose_gpus(text: str, device: str) -> tuple[str, ...]:
         )
     inherited = os.environ.get("CUDA_VISIBLE_DEVICES")
     there = inherited.split(",") if inherited else [str(place) for place in range(torch.cuda.device_count())]
-    numbers = [part.strip() for part in text.split(",")]
-    for number in numbers:
-        if not (number.isdigit() and int(number) < len(there)):
-            raise UsageError(f"--gpus {text}: '{number}' is no GPU here; there are 0 to {len(there) - 1}")
-    return tuple(there[int(number)] for number in numbers)
+    chosen = []
+    for part in text.split(","):
+        number = parse_whole(part.strip(), len(there) - 1)
+        if number is None:
+            raise UsageError(
+                f"--gpus {text}: '{part.strip()}' is no GPU here; there are 0 to {len(there) - 1}"
+            )
+        chosen.append(there[number])
+    return tuple(chosen)
 
 
 def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish: Finish) -> None:
@@ -76,48 +84,51 @@ def run_cells(cells: Iterable[Cell], sources: Sources, workers: Workers, finish:
     becomes an outcome with that status and costs only itself. On KeyboardInterrupt, or if `finish` raises,
     running cells are stopped and the error is passed on.
     """
-    pool = ProcessPool(
-        max_workers=workers.jobs + workers.spare,
-        max_tasks=1,
-        initializer=start_worker,
-        context=fork_server.start(workers.threads),
-    )
-    ended: Queue[Future[Outcome]] = Queue()
+    context = fork_server.start(workers.threads)
     free, waiting = workers.slots, iter(cells)
-    running: dict[Future[Outcome], _Running] = {}
+    ready: deque[CallProcess] = deque()
+    running: dict[CallProcess, _Running] = {}
     try:
         while True:
             for cell in islice(waiting, len(free)):
                 slot = free.pop()
-                arguments = (cell, sources, slot, workers.memory, workers.checkpoints)
-                scheduled = pool.schedule(attempt, args=arguments)
-                running[scheduled] = _Running(cell, slot, time.monotonic())
-                scheduled.add_done_callback(ended.put)
+                process = _call(ready, context, (cell, sources, slot, workers.memory, workers.checkpoints))
+                running[process] = _Running(cell, slot, time.monotonic())
+                while len(ready) < workers.spare:
+                    ready.append(CallProcess(context))
             if not running:
                 break
-            future = _take(ended, running, workers.timeout, pool)
-            done = running.pop(future)
-            free.append(done.slot)
-            finish(_outcome(done.cell, future), time.monotonic() - done.started)
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
+            for process in _take(running, workers.timeout):
+                done = running.pop(process)
+                free.append(done.slot)
+                seconds = time.monotonic() - done.started
+                finish(_outcome(done.cell, process), seconds)
     finally:
-        pool.join()
+        for process in (*ready, *running):
+            process.end()
 
 
-def run_alone(function: Callable[..., T], *args: object, threads: int) -> T:
-    """What a function returns in a fresh process like those of `run_cells`; its exceptions are passed on."""
-    pool = ProcessPool(
-        max_workers=1, max_tasks=1, initializer=start_worker, context=fork_server.start(threads)
-    )
+def run_alone(function: Callable[..., T], *args: object, threads: int, seconds: float | None = None) -> T:
+    """What a function returns in a fresh process like those of `run_cells`, within so many seconds.
+
+    Raises UsageError where it does, and CallError for whatever else goes wrong.
+    """
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    process = CallProcess(fork_server.start(threads))
     try:
-        result: T = pool.schedule(function, args=args).result()
+        process.call(function, *args)
+        while not wait([process], min(end - time.monotonic(), LONGEST_WAIT)):
+            if time.monotonic() > end:
+                raise CallError(f"it did not end within {seconds:g} seconds")
+        answer = process.collect()
     finally:
-        pool.stop()
-        pool.join()
-    return result
+        process.end()
+    if isinstance(answer, str):
+        raise CallError(answer)
+    if answer.failure:
+        raise UsageError(answer.failure) if answer.is_usage else CallError(answer.failure)
+    value: T = answer.value
+    return value
 
 
 @dataclass(frozen=True)
@@ -129,40 +140,41 @@ class _Running:
     started: float
 
 
-def _take(
-    ended: "Queue[Future[Outcome]]",
-    running: "Mapping[Future[Outcome], _Running]",
-    timeout: float | None,
-    pool: ProcessPool,
-) -> "Future[Outcome]":
-    """The next cell that ended, of its own or after `timeout` seconds.
-
-    Raises UsageError when the pool has died and no cell will end.
-    """
+def _call(
+    ready: deque[CallProcess], context: ForkServerContext, arguments: tuple[object, ...]
+) -> CallProcess:
+    """A process that runs a cell: one that stands ready and lives, or a new one."""
     while True:
-        # The pool's own timeouts go by the wall clock, which jumps.
-        late = time.monotonic() - timeout if timeout is not None else -math.inf
-        for future, run in running.items():
-            if run.started < late:
-                future.cancel()
-        try:
-            return ended.get(timeout=0.5)
-        except Empty:
-            if not pool.active:
-                raise UsageError(
-                    "the worker processes cannot be started any more; the same command goes on from here"
-                ) from None
+        process = ready.popleft() if ready else CallProcess(context)
+        if process.call(attempt, *arguments):
+            return process
+        process.end()
 
 
-def _outcome(cell: Cell, future: "Future[Outcome]") -> Outcome:
+def _take(running: Mapping[CallProcess, _Running], timeout: float | None) -> list[CallProcess]:
+    """The cells that ended next, of their own or because their time is over."""
+    while True:
+        left = None
+        if timeout is not None:
+            now = time.monotonic()
+            late = [process for process, run in running.items() if now - run.started > timeout]
+            if late:
+                return late
+            left = min(run.started for run in running.values()) + timeout - now
+        ended = wait(running, left)
+        if ended:
+            return ended
+
+
+def _outcome(cell: Cell, process: CallProcess) -> Outcome:
     """What a worker returned, or how it ended without returning."""
-    try:
-        return future.result()
-    except CancelledError:
+    if not process.has_ended():
+        process.end()
         return make_failure(cell, "timeout", "the cell ran longer than --timeout")
-    except ProcessExpired as error:
-        code = error.exitcode or 0
-        reason = (
-            f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
-        )
-        return make_failure(cell, "crashed", reason)
+    answer = process.collect()
+    if isinstance(answer, str):
+        return make_failure(cell, "crashed", answer)
+    if answer.failure:
+        return make_failure(cell, "error", answer.failure)
+    outcome: Outcome = answer.value
+    return outcome

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -19,6 +19,7 @@ import torch
 
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.discovery import read_user_files
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import METHODS, NETWORKS
@@ -65,36 +66,45 @@ def run_cells(
 
 @dataclass(frozen=True)
 class Freight:
-    """What a node needs beside the cell: `sources`, and the `contents` of the user's method files."""
+    """What a node needs beside the cell: `sources`, and the `contents` of each user's method file, by method.
+
+    Contents are those of the file and of the modules beside it that it imports, by path from its folder.
+    """
 
     sources: Sources
-    contents: tuple[bytes, ...]
+    contents: Mapping[str, Mapping[str, bytes]]
 
     @classmethod
     def pack(cls, sources: Sources) -> Self:
         """What to send: paths that hold in any working directory, files that are not part of the package."""
-        files = tuple(path for path in sources.method_files if not METHODS.defined_in(path))
+        files = {name: path for name, path in sources.method_files.items() if not METHODS.defined_in(path)}
         packed = replace(
             sources,
             data_dir=sources.data_dir.resolve(),
             cache_dir=sources.cache_dir.resolve(),
             method_files=files,
         )
-        return cls(packed, tuple(path.read_bytes() for path in files))
+        return cls(packed, {name: read_user_files(path) for name, path in files.items()})
 
     @contextmanager
-    def unpacked(self) -> Iterator[Sources]:
-        """The sources with all method files there: in their place if they are, else in a temporary folder."""
+    def unpacked(self, method: str) -> Iterator[Sources]:
+        """The sources with the method's file there, if it has one: in its place, else in a temporary folder."""
+        if method not in self.contents:
+            yield replace(self.sources, method_files={})
+            return
+        path, contents = self.sources.method_files[method], self.contents[method]
         with tempfile.TemporaryDirectory(prefix="reweightbench-") as folder:
-            paths = []
-            for number, (path, content) in enumerate(
-                zip(self.sources.method_files, self.contents, strict=True)
-            ):
-                is_here = path.is_file() and path.read_bytes() == content
-                paths.append(path if is_here else Path(folder) / f"{number}.py")
-                if not is_here:
-                    paths[-1].write_bytes(content)
-            yield replace(self.sources, method_files=tuple(paths))
+            if not (path.is_file() and read_user_files(path) == contents):
+                path = Path(folder, path.name)
+                _write_files(contents, path.parent)
+            yield replace(self.sources, method_files={method: path})
+
+
+def _write_files(contents: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in contents.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
 
 
 @dataclass
@@ -181,14 +191,14 @@ def _run_on_node(cell: Cell, freight: Freight, workers: Workers) -> tuple[Outcom
     here = replace(workers, jobs=1, spare=0, gpus=(visible,) if visible else ())
     results = []
     try:
-        with freight.unpacked() as sources:
-            without_methods = replace(sources, method_files=())
+        with freight.unpacked(cell.method.name) as sources:
+            without_methods = replace(sources, method_files={})
             _prepare_worker(
                 cell.dataset.model_dump_json(), cell.model.model_dump_json(), cell.device, without_methods
             )
-            for path in sources.method_files:
-                METHODS.add_file(path)
-            METHODS.restore(cell.method)
+            # A user's code is loaded by the cell's own process alone.
+            if not sources.method_files:
+                METHODS.restore(cell.method)
             local.run_cells([cell], sources, here, lambda *result: results.append(result))
     except UsageError as error:
         raise UsageError(f"node {socket.gethostname()}: {error}") from None

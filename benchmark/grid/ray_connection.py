@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.numbers import parse_whole
 
 STORE_BYTES = 100 * 2**20
 """Shared memory for outcomes on their way to the driver; Ray would take a third of the machine's."""
@@ -53,10 +54,11 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 
 def _check_address(address: str) -> None:
     """Raise an error unless something listens there: Ray would try for a quarter of an hour."""
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdigit()) or "/" in host:
+    host, _, digits = address.rpartition(":")
+    port = parse_whole(digits, 65535)
+    if not host or port is None or "/" in host:
         raise ValueError("it is not HOST:PORT or auto")
-    socket.create_connection((host, int(port)), timeout=10).close()
+    socket.create_connection((host, port), timeout=10).close()
 
 
 def last_line(error: Exception) -> str:

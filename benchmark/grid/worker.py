@@ -1,32 +1,19 @@
 """What happens in a worker, a process that runs one cell."""
 
-import multiprocessing
 import os
-import signal
-import threading
 
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import NonFiniteLossError
+from reweightbench.benchmark.contracts.text import describe_error, one_line
 from reweightbench.benchmark.records.environment import describe_environment, status_bytes
+from reweightbench.benchmark.records.provenance import describe_code
 from reweightbench.benchmark.records.record import Outcome, Record, Status
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_outcome
 
-
-def start_worker() -> None:
-    """In the worker: leave it to the parent to end this process, and end with it."""
-    # Ctrl-C reaches the whole process group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot stop its workers, and nobody would take their results."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+MEMORY_SIGNS = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+"""How torch says on a CPU, on a GPU, and on behalf of CUDA's libraries that memory did not suffice."""
 
 
 def attempt(
@@ -43,11 +30,11 @@ def attempt(
     except NonFiniteLossError as error:
         return make_failure(cell, "nonfinite", str(error))
     except MemoryError as error:
-        return make_failure(cell, "oom", str(error) or "out of memory")
-    except Exception as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
-        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-        status: Status = "oom" if is_memory else "error"
-        return make_failure(cell, status, f"{type(error).__name__}: {error}")
+        return make_failure(cell, "oom", describe_error(error))
+    except BaseException as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
+        reason = describe_error(error)
+        is_memory = any(sign in reason for sign in MEMORY_SIGNS)
+        return make_failure(cell, "oom" if is_memory else "error", reason)
 
 
 def _limit_memory(memory: int) -> None:
@@ -65,6 +52,11 @@ def _limit_memory(memory: int) -> None:
 def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
     """The outcome of a cell that did not come to its end."""
     record = Record(
-        key=cell.key, cell=cell, status=status, reason=reason[:2000], environment=describe_environment()
+        key=cell.key,
+        cell=cell,
+        status=status,
+        reason=one_line(reason),
+        environment=describe_environment(),
+        sources=describe_code(cell),
     )
     return Outcome(record, {})

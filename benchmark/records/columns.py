@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -9,8 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 import pyarrow as pa
 from pydantic import BaseModel
 
-from reweightbench.benchmark.cells.catalogue import find_label
-from reweightbench.benchmark.contracts.labels import Spec
+from reweightbench.benchmark.cells.catalogue import look_up
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.labels import Spec, write_label
 from reweightbench.benchmark.contracts.registry import (
     DATASETS,
     IMBALANCES,
@@ -68,10 +70,19 @@ def make_row(outcome: Outcome) -> dict[str, Any]:
         spec = getattr(outcome.record.cell, name)
         if spec is not None:
             options = json.dumps(spec.options, sort_keys=True)
-            values["cell"][name] |= {"label": find_label(registry, spec), "options": options}
+            values["cell"][name] |= {"label": _find_label(registry, spec), "options": options}
     row = {column.name: column.find(values) for column in COLUMNS}
     row |= {ARRAYS[name]: array for name, array in outcome.arrays.items()}
     return row | {RECORD: outcome.record.model_dump_json()}
+
+
+def _find_label(registry: Registry[Any], spec: Spec) -> str:
+    """The label as tables show it; that of a component which is not installed here has all options."""
+    label = write_label(spec.name, spec.options)
+    with suppress(UsageError, KeyError):
+        found = look_up(registry, label)
+        return found.label if found.spec.options == spec.options else label
+    return label
 
 
 def _find_columns(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Column]:

@@ -83,6 +83,11 @@ class ResultsFolder:
                 f"'{self._manifest}' does not parse; remove it and run the suite again, records are kept"
             ) from None
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether there is a file of packed records, whatever it is."""
+        return os.path.lexists(self._packed)
+
     def read(self, warn: Callable[[str], None], *, move: bool = True) -> dict[str, Record]:
         """All records by key: some 30 KB of memory each, so only for a folder known to be small."""
         return {record.key: record for record in self.scan(warn, move=move)}
@@ -108,7 +113,7 @@ class ResultsFolder:
         Raises UsageError where the folder has a packed file that is damaged, or two results of one cell.
         """
         singles = single.read(self._records, warn, keys=keys, with_arrays=with_arrays, move=move)
-        if not os.path.lexists(self._packed):
+        if not self.is_packed:
             return singles
         # A folder without such a file does not wait for the library that reads it.
         from reweightbench.benchmark.records import packed
@@ -129,14 +134,16 @@ class ResultsFolder:
             )
         return finished[0] if finished else held[-1]
 
-    def write(self, outcome: Outcome) -> Record:
+    def write(self, outcome: Outcome, *, replace: bool = False) -> Record:
         """Write a record and its arrays, the record last, unless the cell is finished already.
 
-        Returns the record that stands. Raises UsageError where another process has finished it with another result.
+        With `replace` a result takes the place of an earlier one; a failure never does. Returns the record that
+        stands. Raises UsageError where another process has finished it with another result.
         """
         name = outcome.record.key
         held = next(self.outcomes(lambda _: None, keys={name}, with_arrays=False), None)
-        if held is not None and held.record.status == "ok":
+        is_finished = held is not None and held.record.status == "ok"
+        if held is not None and is_finished and not (replace and outcome.record.status == "ok"):
             if outcome.record.result not in (None, held.record.result):
                 raise UsageError(
                     f"another process has finished a cell in '{self.path}' with a different result "

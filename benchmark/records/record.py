@@ -32,17 +32,20 @@ ARRAY_PARTS: Final[dict[str, Part]] = {
 KEY = re.compile(r"[0-9a-f]{64}")
 
 COMPARED_FIELDS = ("torch", "platform", "processor", "gpu")
-"""Fields of an environment that must be equal for numbers to stand in one table; code is in the keys."""
+"""Fields of an environment that must be equal for numbers to stand in one table; of code, `sources` tells."""
 
 
 class Metrics(Frozen):
-    """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i."""
+    """Metrics on the test set, fractions in [0, 1]; row i of `confusion` counts true class i.
+
+    The recall of a class without a test example is None; it counts in no mean.
+    """
 
     accuracy: float
     balanced_accuracy: float
     macro_f1: float
     calibration_error: float
-    recall: list[float]
+    recall: list[float | None]
     confusion: list[list[int]]
 
 
@@ -111,8 +114,22 @@ class Environment(Frozen):
     gpu: str | None = None
 
 
+class CodeDigests(Frozen):
+    """The digests of the code that made a record, each apart; None for what a cell has not, or is not known."""
+
+    engine: str
+    dataset: str | None = None
+    imbalance: str | None = None
+    noise: str | None = None
+    model: str | None = None
+    method: str | None = None
+
+
 class Record(Frozen):
-    """The result of a cell; `result` and `cost` exist if and only if the status is `ok`."""
+    """The result of a cell; `result` and `cost` exist if and only if the status is `ok`.
+
+    `sources` is None, and not written, where the code is unknown.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     key: str
@@ -122,6 +139,7 @@ class Record(Frozen):
     result: Result | None = None
     cost: Cost | None = None
     environment: Environment
+    sources: CodeDigests | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _check_completeness(self) -> Self:

@@ -14,7 +14,8 @@ from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.cells.plan import plan_cells
 from reweightbench.benchmark.cells.suite import Device, Suite
 from reweightbench.benchmark.contracts.dataset import Sources
-from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.errors import CallError, UsageError
+from reweightbench.benchmark.contracts.text import describe_error
 from reweightbench.benchmark.data.cell_data import make_cell_data
 from reweightbench.benchmark.data.preloaded import Loaded
 from reweightbench.benchmark.grid.local import run_alone
@@ -196,8 +197,9 @@ def guard(label: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     """What the function returns; an error of a method becomes a UsageError with its label."""
     try:
         return function(*args, **kwargs)
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"'{label}' cannot be timed: {type(error).__name__}: {reason}") from error
+    except CallError as error:
+        raise UsageError(f"'{label}' cannot be timed: {error}") from None
+    except BaseException as error:
+        raise UsageError(f"'{label}' cannot be timed: {describe_error(error)}") from error

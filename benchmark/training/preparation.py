@@ -1,6 +1,7 @@
 """A cell made ready to train: its method, model and random streams on its data."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import UsageError
-from reweightbench.benchmark.contracts.method import Method, divide_epochs
+from reweightbench.benchmark.contracts.method import Method, Stage, divide_epochs
 from reweightbench.benchmark.contracts.network import Classifier
 from reweightbench.benchmark.contracts.problem import Batch, Knowledge, Networks, Problem
 from reweightbench.benchmark.contracts.registry import METHODS, NETWORKS
@@ -86,10 +87,11 @@ def prepare(cell: Cell, data: CellData, sources: Sources, examples: Examples | N
     Sets torch's threads and arithmetic for this process. Raises UsageError where the cell cannot be run.
     """
     _set_numerics(cell)
-    for path in sources.method_files:
-        METHODS.add_file(path)
+    # No other: a file can change what its neighbours compute.
+    if cell.method.name in sources.method_files:
+        METHODS.add_file(sources.method_files[cell.method.name])
     method = METHODS.restore(cell.method)
-    check_method(cell, method)
+    check_requirements(cell, method.stages(), method.needs)
     return Prepared(
         cell,
         data,
@@ -106,18 +108,17 @@ def prepare(cell: Cell, data: CellData, sources: Sources, examples: Examples | N
     )
 
 
-def check_method(cell: Cell, method: Method) -> None:
-    """Raise UsageError where the method's stages or needs do not fit the cell."""
-    divide_epochs(method.stages(), cell.budget.epochs)
-    uses_clean = any("clean" in stage.pool for stage in method.stages())
-    if uses_clean and "clean_set" not in method.needs:
-        raise UsageError(
-            f"method '{cell.method.name}' trains on the clean set without 'clean_set' in its needs"
-        )
-    if "clean_set" in method.needs and cell.clean_size == 0:
-        raise UsageError(
-            f"method '{cell.method.name}' needs a clean set; leave the method or the clean size 0 out"
-        )
+def check_requirements(cell: Cell, stages: tuple[Stage, ...], needs: Collection[str]) -> None:
+    """Raise UsageError where the stages or needs of the cell's method do not fit the cell."""
+    name = cell.method.name
+    try:
+        divide_epochs(stages, cell.budget.epochs)
+    except UsageError as error:
+        raise UsageError(f"method '{name}': {error}") from None
+    if any("clean" in stage.pool for stage in stages) and "clean_set" not in needs:
+        raise UsageError(f"method '{name}' trains on the clean set without 'clean_set' in its needs")
+    if "clean_set" in needs and cell.clean_size == 0:
+        raise UsageError(f"method '{name}' needs a clean set; leave the method or the clean size 0 out")
 
 
 def memory_format(cell: Cell) -> torch.memory_format:
@@ -144,6 +145,8 @@ def _set_numerics(cell: Cell) -> None:
     torch.backends.cudnn.benchmark = not cell.numerics.deterministic
     torch.use_deterministic_algorithms(cell.numerics.deterministic)
     if cell.device == "cuda":
+        # Deterministic matrix products need it; it is read once, before the first product of a process.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.cuda.reset_peak_memory_stats()
 
 

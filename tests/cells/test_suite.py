@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reweightbench.benchmark.cells.plan import parse_seeds, plan_cells, select
+from reweightbench.benchmark.cells.plan import parse_seeds, parse_shard, plan_cells, select
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.cells.suite_file import load_suite, parse_suite, suite_names
 from reweightbench.benchmark.contracts.errors import UsageError
@@ -179,6 +179,63 @@ def test_bad_labels_are_explained_when_the_file_is_read(old: str, new: str, mess
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 8", f"epochs = {'9' * 5000}", "is not TOML: Exceeds the limit"),
+        ("epochs = 8", f"epochs = 0x{'f' * 9000}", "budgets.1.epochs: Input should be less than or equal to"),
+        (
+            "epochs = 8",
+            f"epochs = {10**30}",
+            "epochs: Input should be less than or equal to 1000000, not 1000",
+        ),
+        (
+            "epochs = 8",
+            "epochs = 8\nbatch_size = 100_000_000_000",
+            "budgets.1.batch_size: Input should be less",
+        ),
+        ("= 0.1", "= 1e400", "budgets.1.learning_rate: Input should be a finite number, not inf"),
+        ("= 0.1", "= nan", "budgets.1.learning_rate: Input should be a finite number, not nan"),
+        ("threads = 2", "threads = 100_000", "numerics.threads: Input should be less than or equal to 1024"),
+        ("[0, 50]", f"[{10**12}]", "clean_sizes.0: Input should be less than or equal to"),
+        ("[0, 3]", f"[{2**32}]", "seeds.0: Input should be less than or equal to 4294967295"),
+        ("[0, 3]", str(list(range(50_000))), "seeds: Tuple should have at most 10000 items"),
+        ("[0, 3]", str([7] * 9_000), "seeds lists 7 twice"),
+        ("[0, 3]", f"{'[' * 3000}{']' * 3000}", "is nested too deeply"),
+        ("[0, 3]", f"{'{a=' * 3000}0{'}' * 3000}", "is nested too deeply"),
+        ("[0, 3]", f"[0]\n{'.'.join('a' * 20_000)} = 0", "is nested too deeply"),
+        ("A small grid", "A \\u001b[31mred grid", "title: write one line of printable characters"),
+        ('"small"', f'"{"s" * 1000}"', "name: String should have at most 100 characters"),
+    ],
+)
+def test_numbers_and_lengths_have_bounds(old: str, new: str, message: str) -> None:
+    assert message in error_of(old, new)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "s" * 10**6,
+        "focal" + "(" * 10**6,
+        "focal(gamma=1e400)",
+        f"focal(gamma={'9' * 900})",
+        f"meta_reweight(clean_batch_size={10**20})",
+        "\\u001b[31mfocal",
+    ],
+)
+def test_labels_have_bounds(label: str) -> None:
+    with pytest.raises(UsageError):
+        parse_suite(TEXT.replace('"sgd"', f'"{label}"'), "small.toml")
+
+
+def test_a_suite_has_as_many_cells_as_can_be_planned() -> None:
+    text = TEXT.replace("[0, 3]", str(list(range(9_000)))).replace("[0, 50]", "[0, 50, 100, 150]")
+    with pytest.raises(UsageError, match="'small' has 432000 cells: 3 x 2 x 4 x 2 x 9000 methods"):
+        parse_suite(text, "small.toml")
+    with pytest.raises(UsageError, match="'small' has 240000 cells"):
+        select(small(), None, range(10_000))
+
+
 def test_two_names_for_one_budget_are_refused() -> None:
     """Their cells would have the same keys."""
     head, budget = TEXT.partition("[[budgets]]")[0], "epochs = 8\nlearning_rate = 0.1\n"
@@ -233,10 +290,36 @@ def test_bad_seeds_are_explained(text: str) -> None:
         parse_seeds(text)
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["0-999999999", "0-4294967296", "9" * 5000, ",".join(["0-9999", "10000-19999"]), "1-" + "9" * 10**6, "٣"],
+)
+def test_seeds_have_bounds(text: str) -> None:
+    with pytest.raises(UsageError, match=r"are more than 10000; give fewer|at most 4294967295"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["1/" + "9" * 5000, "0/2", "3/2", "1/2/3", "1", "/", "²/3"])
+def test_bad_shards_are_explained(text: str) -> None:
+    with pytest.raises(UsageError, match="is no part of a grid; write for example 2/5"):
+        parse_shard(text)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_of_ones_own(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(TEXT)
+    path.write_text(mark + TEXT, encoding="utf-8")
     assert load_suite(str(path)) == small()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"#" * 2**21, "larger than a mebibyte"), (b"\xff\xfe", "not UTF-8 text")]
+)
+def test_a_file_that_cannot_be_a_suite_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        load_suite(str(path))
 
 
 @pytest.mark.parametrize(

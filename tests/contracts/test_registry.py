@@ -117,11 +117,6 @@ def test_label_of_a_method_that_is_not_installed_shows_all_options() -> None:
     assert METHODS.label(spec) == "somebody_elses(scale=2, kind=a)"
 
 
-def test_label_of_another_version_shows_the_options_that_are_not_known() -> None:
-    spec = Spec(name="focal", options={"gamma": 2.0, "alpha": 0.25}, version="0")
-    assert METHODS.label(spec) == "focal(alpha=0.25)"
-
-
 def test_another_version_is_refused() -> None:
     with pytest.raises(UsageError, match="'focal' has version 1 here, not 2"):
         METHODS.restore(Spec(name="focal", version="2"))

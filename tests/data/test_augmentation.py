@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
-from reweightbench.benchmark.data import augmentation
 from reweightbench.benchmark.contracts.dataset import AugmentationName
+from reweightbench.benchmark.data import augmentation
 from reweightbench.benchmark.data.augmentation import augment, normalise
 
 NAMES = get_args(AugmentationName)

@@ -12,6 +12,7 @@ from reweightbench.benchmark.contracts.registry import IMBALANCES, NOISES
 from reweightbench.benchmark.data.corruption import Corrupted, corrupt
 
 CLASSES = 4
+NAMES = ("ant", "bee", "cat", "dog")
 SIZES = (40, 30, 36, 33)
 # Ids are not places: they start at 1,000 and are shuffled.
 IDS: NDArray[np.int64] = np.random.default_rng(0).permutation(sum(SIZES)) + 1000
@@ -29,7 +30,7 @@ seeds = st.integers(0, 50)
 
 def make(imbalance: str | None, noise: str | None, seed: int = 0) -> Corrupted:
     """The corruption of the examples above by two labels."""
-    return corrupt(IDS, TARGETS, CLASSES, make_imbalance(imbalance), make_noise(noise), ("example", seed))
+    return corrupt(IDS, TARGETS, NAMES, make_imbalance(imbalance), make_noise(noise), scope=("example", seed))
 
 
 def make_imbalance(label: str | None) -> Imbalance | None:
@@ -135,13 +136,33 @@ def test_mislabelled_examples_are_spread_over_the_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("imbalance", "empty"), [("longtail(factor=31)", 3), ("step(factor=40)", 2), ("dominant(share=0.999)", 1)]
+    ("imbalance", "empty"),
+    [("longtail(factor=31)", "dog"), ("step(factor=40)", "cat"), ("dominant(share=0.999)", "bee")],
 )
-def test_an_empty_class_is_refused(imbalance: str, empty: int) -> None:
-    with pytest.raises(UsageError, match=rf"leaves class {empty} without .* can supply 30.*choose a weaker"):
+def test_an_empty_class_is_refused(imbalance: str, empty: str) -> None:
+    with pytest.raises(UsageError) as caught:
         make(imbalance, None)
+    assert str(caught.value).startswith(f"{imbalance} leaves class '{empty}' without a training example")
+    assert "can supply 30" in str(caught.value)
+    assert "choose a weaker" in str(caught.value)
 
 
 def test_a_dataset_with_an_empty_class_is_refused() -> None:
-    with pytest.raises(UsageError, match="the dataset leaves class 4 without"):
-        corrupt(IDS, TARGETS, CLASSES + 1, None, None, ("example", 0))
+    with pytest.raises(UsageError, match="the dataset leaves class 'elk' without"):
+        corrupt(IDS, TARGETS, (*NAMES, "elk"), None, None, scope=("example", 0))
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "noise"),
+    [("longtail(factor=2)", None), (None, "uniform(rate=0.2)"), (None, "pair(rate=0.2)")],
+)
+def test_one_class_cannot_be_corrupted(imbalance: str | None, noise: str | None) -> None:
+    with pytest.raises(UsageError, match=r".* needs two classes, the dataset has only 'ant'"):
+        corrupt(
+            IDS,
+            np.zeros_like(TARGETS),
+            NAMES[:1],
+            make_imbalance(imbalance),
+            make_noise(noise),
+            scope=("example", 0),
+        )

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reweightbench.benchmark.data import preloaded
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.registry import DATASETS
+from reweightbench.benchmark.data import preloaded
 
 DIGITS = DATASETS.spec(DATASETS.create("digits"))
 
 
 @pytest.fixture(autouse=True)
 def _start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaded, "_loaded", {})
+    monkeypatch.setattr(preloaded, "_preloaded", {})
     # Set first, so that what `announce` sets is put back too.
     monkeypatch.setenv(preloaded.VARIABLE, "")
     monkeypatch.delenv(preloaded.VARIABLE)
@@ -23,9 +23,11 @@ def _start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_announced_is_loaded_once() -> None:
     preloaded.announce(DIGITS, Sources(data_dir=Path("somewhere")))
     preloaded.load_announced()
-    first = preloaded.load(DIGITS, Sources(data_dir=Path("somewhere"), method_files=(Path("mine.py"),)))
+    first = preloaded.load(
+        DIGITS, Sources(data_dir=Path("somewhere"), method_files={"mine": Path("mine.py")})
+    )
     assert preloaded.load(DIGITS, Sources(data_dir=Path("somewhere"))) is first
-    assert np.array_equal(first.images, DATASETS.create("digits").load(Sources()).images)
+    assert np.array_equal(first.images.images, DATASETS.create("digits").load(Sources()).images)
 
 
 @pytest.mark.parametrize(

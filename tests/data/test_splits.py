@@ -11,6 +11,7 @@ from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.data.splits import Split, split
 
 CLASSES = 3
+NAMES = ("ant", "bee", "cat")
 PARTS = ("test", "validation", "clean", "train")
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
@@ -41,7 +42,7 @@ def make_split(data: ImageData, seed: int = 0, clean_size: int = 30, validation:
     return split(
         data,
         ("example", seed),
-        classes=CLASSES,
+        classes=NAMES,
         test_fraction=0.2,
         validation_fraction=validation,
         clean_size=clean_size,
@@ -163,21 +164,21 @@ def test_clean_set_that_leaves_nothing_to_train_on_is_refused() -> None:
     # 80 less 16 for testing and 6 for validation leave 58.
     data = make_data(shuffled_targets())
     assert counts(data, make_split(data, clean_size=171).train)[2] == 1
-    with pytest.raises(UsageError, match=r"needs 58 .* class 2 has 58 .* choose at most 171"):
+    with pytest.raises(UsageError, match=r"needs 58 .* class 'cat' has 58 .* choose at most 171"):
         make_split(data, clean_size=174)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2])
 def test_class_too_small_for_all_parts_is_refused(size: int) -> None:
     data = make_data(shuffled_targets((50, 50, size)))
-    with pytest.raises(UsageError, match="class 2 has too few examples or groups"):
+    with pytest.raises(UsageError, match=rf"class 'cat' has too few examples or groups \({size} examples\)"):
         make_split(data, clean_size=0)
 
 
 def test_class_of_too_few_groups_is_refused() -> None:
     targets = np.repeat(np.arange(CLASSES), 20)
     groups = np.where(targets == 1, 100 + np.arange(60) % 2, np.arange(60))
-    with pytest.raises(UsageError, match="class 1 has too few examples or groups"):
+    with pytest.raises(UsageError, match="class 'bee' has too few examples or groups"):
         make_split(make_data(targets, groups), clean_size=0)
 
 

@@ -6,8 +6,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from reweightbench.benchmark.cells.suite_file import load_suite, suite_names
 from reweightbench.benchmark.contracts.errors import UsageError
-from reweightbench.datasets.imbalance import Dominant, Longtail, Step
+from reweightbench.benchmark.contracts.registry import IMBALANCES
+from reweightbench.datasets.imbalance import FACTORS_OF_VERSION_1, Dominant, Longtail, Step
 
 LONGTAIL_TOTALS = {10: 20_431, 20: 17_023, 50: 13_996, 100: 12_406, 200: 11_203}
 
@@ -49,6 +51,40 @@ def test_stronger_imbalance_keeps_no_more(size: int, classes: int, first: float,
             kind(strong).class_counts(size, classes), kind(weak).class_counts(size, classes), strict=True
         )
         assert all(few <= many for few, many in pairs)
+
+
+@pytest.mark.parametrize("kind", [Longtail, Step])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_the_last_class_is_the_factor_th_part(kind: type[Longtail | Step], classes: int) -> None:
+    """49 * 49^-1 is below 1 in floats."""
+    for factor in (*range(1, 300), 1000, 4999):
+        for size in (factor, 2 * factor, 7 * factor, 7 * factor + factor // 2):
+            assert kind(factor).class_counts(size, classes)[-1] == size // factor
+
+
+@pytest.mark.parametrize("classes", range(2, 21))
+def test_counts_of_version_1_are_those_without_a_tolerance(classes: int) -> None:
+    """Published records have these keys."""
+    for factor in FACTORS_OF_VERSION_1:
+        places = [-target / (classes - 1) for target in range(classes)]
+        shares = [float(factor) ** place for place in places]
+        for size in range(1, 6001, 1 if classes == 10 else 13):
+            plain = [int(size * share) for share in shares]
+            assert Longtail(factor).class_counts(size, classes) == plain
+
+
+def test_versions_follow_the_counts() -> None:
+    versions = {
+        label: IMBALANCES.spec(IMBALANCES.create(label)).version
+        for label in ("longtail(factor=50)", "longtail(factor=49)", "step(factor=49)", "dominant(share=0.5)")
+    }
+    assert list(versions.values()) == ["1", "2", "1", "2"]
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_imbalances_of_shipped_suites_keep_their_version(name: str) -> None:
+    found = (corruption.imbalance for corruption in load_suite(name).corruptions if corruption.imbalance)
+    assert {IMBALANCES.spec(IMBALANCES.create(label)).version for label in found} <= {"1"}
 
 
 @quick
@@ -94,6 +130,12 @@ def test_dominant_share_is_realised(size: int, classes: int, share: float, targe
     # Rounding leaves each of the other classes less than one example short.
     wanted = size / share
     assert wanted - (classes - 1) - 1e-6 * wanted < sum(counts) < wanted * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("share", "size", "others"), [(0.9, 9, 1), (0.9, 90, 10), (0.115, 69, 59)])
+def test_dominant_counts_are_whole_where_they_should_be(share: float, size: int, others: int) -> None:
+    classes = 2 if share > 0.5 else 10
+    assert Dominant(share).class_counts(size, classes)[1:] == [others] * (classes - 1)
 
 
 def test_smallest_dominant_share_is_balanced() -> None:

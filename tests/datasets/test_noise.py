@@ -22,9 +22,14 @@ rates = st.floats(0, 1)
 def transitions(sizes: list[int], noise: Noise, seed: int = 0) -> NDArray[np.int64]:
     """Counts of true class (row) against target (column) where class i has `sizes[i]` examples."""
     targets = np.repeat(np.arange(len(sizes)), sizes)
-    return corrupt(np.arange(len(targets)), targets, len(sizes), None, noise, ("example", seed)).transitions(
-        len(sizes)
-    )
+    return corrupt(
+        np.arange(len(targets)),
+        targets,
+        [str(target) for target in range(len(sizes))],
+        None,
+        noise,
+        scope=("example", seed),
+    ).transitions(len(sizes))
 
 
 @quick

@@ -125,6 +125,20 @@ def test_two_results_of_one_cell_are_an_error(folder: ResultsFolder, finished: O
     assert folder.read(print)[record.key] == record
 
 
+def test_a_result_replaces_another_only_when_asked(folder: ResultsFolder, finished: Outcome) -> None:
+    folder.write(finished)
+    record = finished.record
+    assert record.result is not None
+    other = record.model_copy(
+        update={"result": record.result.model_copy(update={"weights_sha256": "0" * 64})}
+    )
+    assert folder.write(Outcome(other, finished.arrays), replace=True) == other
+    assert folder.read(print)[record.key] == other
+    failed = record.model_copy(update={"status": "oom", "result": None, "cost": None})
+    assert folder.write(Outcome(failed, {}), replace=True) == other
+    assert folder.read(print)[record.key] == other
+
+
 def test_temporary_files_are_never_read(folder: ResultsFolder, outcomes: list[Outcome]) -> None:
     path = find(folder, outcomes[0])
     path.rename(path.with_name(f".{path.name}.abc.tmp"))

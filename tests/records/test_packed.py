@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given, settings
 
 from made_up import Grid, build_grid
+from reweightbench import load_records
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.records import single
 from reweightbench.benchmark.records.folder import Manifest, ResultsFolder
 from reweightbench.benchmark.records.merge import merge
 from reweightbench.benchmark.records.record import ARRAY_PARTS, Cost, Outcome, Record, Result
-from reweightbench.benchmark.records.table import load_records
 from reweightbench.benchmark.report.report import write_report
 
 MANIFEST = Manifest(

@@ -116,7 +116,7 @@ def test_nothing_finished_is_refused(make_grid: MakeGrid, folder: Path) -> None:
         report_on(grid, folder, allow_partial=True)
 
 
-@pytest.mark.parametrize("field", ["suite_version", "torch", "platform", "processor", "gpu"])
+@pytest.mark.parametrize("field", ["torch", "platform", "processor", "gpu"])
 def test_mixed_environments_are_refused(make_grid: MakeGrid, folder: Path, field: str) -> None:
     grid = make_grid()
     change_environment(grid, 2, **{field: "Other_1"})

@@ -94,7 +94,9 @@ def test_a_class_that_does_not_occur_is_left_out() -> None:
     assert balanced_accuracy(predictions, targets, 3) == pytest.approx((1 / 2 + 2 / 3) / 2)
     metrics = compute_metrics(np.eye(3)[predictions], targets)
     assert metrics.balanced_accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert metrics.recall == pytest.approx([1 / 2, 2 / 3, 0])
+    assert metrics.recall == [pytest.approx(1 / 2), pytest.approx(2 / 3), None]
+    # By hand: precision 1/2 and recall 1/2, then precision 1 and recall 2/3.
+    assert metrics.macro_f1 == pytest.approx((1 / 2 + 4 / 5) / 2)
     assert metrics.confusion == [[1, 0, 1], [1, 2, 0], [0, 0, 0]]
 
 

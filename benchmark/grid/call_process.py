@@ -1,0 +1,170 @@
+"""A process for one call: whatever the call does to its process, nothing of it reaches another one."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.text import describe_error
+
+TRIES = 3
+"""How often a process is started before there is said to be none."""
+
+LAST_SECONDS = 2.0
+"""How long a process that has gone silent may take to end."""
+
+UNKNOWN = 255
+"""What multiprocessing calls the exit code of a process whose fork server was killed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call returned, or else how it failed: a line, and whether a user can mend it."""
+
+    value: Any = None
+    failure: str = ""
+    is_usage: bool = False
+
+
+class CallProcess:
+    """A fresh process that stands ready, makes one call and ends with all that the call has started."""
+
+    def __init__(self, context: ForkServerContext) -> None:
+        """Raises UsageError where no process can be started."""
+        for _ in range(TRIES):
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs,))
+            try:
+                self._process.start()
+            except (OSError, EOFError) as error:
+                # A fork server that has died is noticed, and replaced, at the next try.
+                self._pipe.close()
+                reason = describe_error(error)
+                time.sleep(0.1)
+            else:
+                self._is_orphan = False
+                return
+            finally:
+                theirs.close()
+        raise UsageError(
+            f"no worker process can be started ({reason}); finished cells are kept, the same command goes on from there"
+        )
+
+    def call(self, function: Callable[..., Any], *arguments: object) -> bool:
+        """Have the call made; False where the process has ended already."""
+        with suppress(OSError):
+            self._pipe.send((function, arguments))
+            return True
+        return False
+
+    def collect(self) -> Answer | str:
+        """The answer, or how the process ended without one; kills what is left of the process."""
+        try:
+            answer: Answer | str = self._pipe.recv()
+        except (EOFError, OSError):
+            answer = self._describe_end()
+        self.end()
+        return answer
+
+    def end(self) -> None:
+        """Kill the process, and those that it has started."""
+        pid = self._process.pid
+        assert pid is not None
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        if self._process.exitcode is None or self._is_orphan:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.join(LAST_SECONDS)
+        self._pipe.close()
+
+    @property
+    def signs(self) -> list[Any]:
+        """What becomes readable when the process has answered or ended."""
+        return [self._pipe] if self._is_orphan else [self._pipe, self._process.sentinel]
+
+    def has_ended(self) -> bool:
+        """Whether there is something to collect."""
+        if self._pipe.poll():
+            return True
+        if self._is_orphan or self._process.is_alive():
+            return False
+        # The process is its fork server's child; where that was killed, it lives on and still answers.
+        self._is_orphan = _exists(self._process.pid)
+        return not self._is_orphan
+
+    def _describe_end(self) -> str:
+        self._process.join(LAST_SECONDS)
+        code = self._process.exitcode
+        if code is None:
+            return "the worker closed its connection to the grid"
+        if code == UNKNOWN:
+            return "the worker ended, and its exit code was lost"
+        return (
+            f"the worker was killed by signal {-code}" if code < 0 else f"the worker exited with code {code}"
+        )
+
+
+def wait(processes: Iterable[CallProcess], seconds: float | None = None) -> list[CallProcess]:
+    """Those that have something to collect, after that many seconds at most."""
+    signs = {sign: process for process in processes for sign in process.signs}
+    ready = {signs[sign]: None for sign in connection.wait(list(signs), seconds)}
+    return [process for process in ready if process.has_ended()]
+
+
+def _exists(pid: int | None) -> bool:
+    try:
+        os.kill(pid or 0, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _serve(pipe: "connection.Connection[Answer, Any]") -> None:
+    """In the process: make the call and be gone, whatever threads and children it leaves."""
+    # Ctrl-C reaches the whole group of the terminal; the parent decides what it means. A group of its own lets
+    # the parent end this process with all that it has started.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        function, arguments = pipe.recv()
+    except EOFError:
+        os._exit(0)
+    process = os.getpid()
+    answer = _make_call(function, arguments)
+    if os.getpid() == process:
+        # A fork that the call has left behind comes here too.
+        with suppress(OSError):
+            pipe.send(answer)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+    os._exit(0)
+
+
+def _make_call(function: Callable[..., Any], arguments: Iterable[object]) -> Answer:
+    try:
+        return Answer(function(*arguments))
+    except UsageError as error:
+        return Answer(failure=str(error), is_usage=True)
+    except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes, and only text can travel
+        return Answer(failure=describe_error(error))
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot stop its processes, and nobody would take their answers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        with suppress(OSError):
+            parent.join()
+        os._exit(1)
