@@ -151,6 +151,56 @@ class Flaky(Method):
         if Path(__file__).with_name("broken").exists():
             raise OSError("broken")
 """
+def test_a_users_file_changes_no_other_method(place: Path) -> None:
+    (place / "a, folder").mkdir()
+    (place / "a, folder" / "patches.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar\n"
+        "import torch\n"
+        "from reweightbench import Method\n"
+        "torch.set_flush_denormal(True)\n"
+        "loss = torch.nn.functional.cross_entropy\n"
+        "torch.nn.functional.cross_entropy = lambda *args, **options: 2 * loss(*args, **options)\n"
+        "@dataclass\n"
+        "class Patches(Method):\n"
+        "    paper: ClassVar[str] = 'none'\n"
+    )
+    arguments = [
+        "--methods",
+        "sgd",
+        "--methods",
+        "a, folder/patches.py",
+        "--seeds",
+        0,
+        "--results",
+        "patched",
+    ]
+    done = start(place, "run", "tiny.toml", *arguments, "--quiet")
+    assert done.returncode == 0, done.stderr
+    found, whole = contents(place / "patched/tiny/records"), contents(place / "runs/tiny/records")
+    results: dict[str, set[str]] = {"sgd": set(), "patches": set()}
+    for name in (name for name in found if name.endswith(".json")):
+        results[found[name]["cell"]["method"]["name"]].add(found[name]["result"]["weights_sha256"])
+        assert found[name] == whole.get(name, found[name])
+    # The file has its effect, in its own cells.
+    assert len(results["sgd"]) == len(results["patches"]) == 2
+    assert not results["sgd"] & results["patches"]
+
+
+def test_a_socket_that_finds_no_room_is_one_line(place: Path) -> None:
+    folder = place / ("long" * 30)
+    folder.mkdir()
+    done = subprocess.run(
+        command("run", "tiny.toml", "--results", "nowhere", "--quiet"),
+        cwd=place,
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "set TMPDIR to a folder" in done.stderr
 
 
 def test_failures_run_again_only_when_asked(place: Path) -> None:
