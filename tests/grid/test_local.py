@@ -151,6 +151,8 @@ class Flaky(Method):
         if Path(__file__).with_name("broken").exists():
             raise OSError("broken")
 """
+
+
 def test_a_users_file_changes_no_other_method(place: Path) -> None:
     (place / "a, folder").mkdir()
     (place / "a, folder" / "patches.py").write_text(

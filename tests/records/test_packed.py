@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -19,12 +19,11 @@ from hypothesis import given, settings
 
 from made_up import Grid, build_grid
 from reweightbench import load_records
-from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.records import single
 from reweightbench.benchmark.records.folder import Manifest, ResultsFolder
 from reweightbench.benchmark.records.merge import merge
-from reweightbench.benchmark.records.record import ARRAY_PARTS, Cost, Outcome, Record, Result
+from reweightbench.benchmark.records.record import ARRAY_PARTS, CodeDigests, Cost, Outcome, Record
 from reweightbench.benchmark.report.report import write_report
 
 MANIFEST = Manifest(
@@ -37,20 +36,16 @@ MANY = 300
 GRID = build_grid(
     methods=("sgd", "loss_reweight(favour=easy)", "meta_reweight"), clean_sizes=(100,), seeds=(0, 1)
 )
-VALUES = {
-    str: st.text(max_size=9),
-    int: st.integers(-(2**63), 2**63 - 1),
-    float: st.floats(allow_nan=False, allow_infinity=False),
-    type(None): st.none(),
-    Cell: st.sampled_from([plan.cell for plan in GRID.planned]),
-}
 
 
 def with_arrays(record: Record) -> Outcome:
     """The record with arrays of the sizes it names."""
-    sizes = record.result.sizes if record.result else {}
-    arrays = {name: np.arange(sizes.get(part, 0), dtype=np.int32) for name, part in ARRAY_PARTS.items()}
-    return Outcome(record, arrays if record.result else {})
+    if record.result is None:
+        return Outcome(record, {})
+    arrays = {name: np.arange(record.result.sizes[part]) for name, part in ARRAY_PARTS.items()}
+    predicted = np.array(record.result.last.confusion).sum(0)
+    arrays["predictions"] = np.repeat(np.arange(len(predicted)), predicted)
+    return Outcome(record, {name: array.astype(np.int32) for name, array in arrays.items()})
 
 
 def make_folder(path: Path, records: Iterable[Record]) -> ResultsFolder:
@@ -77,32 +72,50 @@ def fail(record: Record, **changes: object) -> Record:
     )
 
 
-def strategy(annotation: Any) -> st.SearchStrategy[Any]:
-    """Any value of a field."""
-    kind, arguments = get_origin(annotation), get_args(annotation)
-    if kind is list:
-        return st.lists(strategy(arguments[0]), max_size=3)
-    if kind is dict:
-        # Sizes of arrays that are made.
-        return st.fixed_dictionaries({key: st.integers(0, 4) for key in get_args(arguments[0])})
-    if arguments:
-        return st.sampled_from(arguments) if kind is Literal else st.one_of(*map(strategy, arguments))
-    if annotation in VALUES:
-        return VALUES[annotation]
-    fields = annotation.model_fields.items()
-    return st.fixed_dictionaries({name: strategy(field.annotation) for name, field in fields})
+shares = st.floats(0, 1)
+amounts = st.floats(min_value=0, allow_infinity=False)
+texts = st.text(max_size=9)
+
+
+def curves_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """A value for each of the epochs of the grid's cells."""
+    return st.lists(values, min_size=4, max_size=4)
 
 
 @st.composite
 def records(draw: st.DrawFn) -> Record:
-    """A record of one of the grid's cells, finished or not, with values of every size."""
-    values = draw(strategy(Record))
-    values["key"] = values["cell"].key
-    if values["status"] == "error":
-        values |= {"result": None, "cost": None}
-    else:
-        values |= {"status": "ok", "result": draw(strategy(Result)), "cost": draw(strategy(Cost))}
-    return Record.model_validate(values)
+    """A record of one of the grid's cells, finished or not, with extreme numbers, any texts, and gaps."""
+    record = draw(st.sampled_from([*GRID.records.values()]))
+    environment = record.environment.model_copy(
+        update={
+            "processor": draw(texts),
+            "git_commit": draw(st.none() | texts),
+            "gpu": draw(st.none() | texts),
+        }
+    )
+    record = record.model_copy(update={"environment": environment, "sources": draw(st.none() | sources())})
+    if draw(st.booleans()):
+        return fail(record, status=draw(st.sampled_from(["error", "oom"])), reason=draw(st.none() | texts))
+    result, gaps = record.result, curves_of(st.none() | shares)
+    assert result is not None
+    drawn = {
+        "train_loss": draw(curves_of(st.floats(allow_nan=False, allow_infinity=False))),
+        "memorised": draw(gaps),
+        "weight_clean": draw(st.just([]) | gaps),
+    }
+    curves = result.curves.model_copy(update=drawn)
+    last = result.last.model_copy(update={"calibration_error": draw(shares)})
+    seconds, size = draw(amounts), draw(st.integers(0, 2**63 - 1))
+    cost = Cost(train_seconds=seconds, total_seconds=seconds, peak_memory_bytes=size)
+    return record.model_copy(
+        update={"result": result.model_copy(update={"last": last, "curves": curves}), "cost": cost}
+    )
+
+
+def sources() -> st.SearchStrategy[CodeDigests]:
+    """Digests of code, some of them unknown."""
+    digests = st.none() | st.just("d" * 64)
+    return st.builds(CodeDigests, engine=st.just("e" * 64), noise=digests, method=digests)
 
 
 @pytest.fixture(name="source")
