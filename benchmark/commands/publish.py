@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @selection_options
 @click.option("--into", type=click.Path(path_type=Path), default=Path("results"), help="Where to publish.")
 def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...], into: Path) -> None:
-    """Copy complete records of SUITE and their report, ready to commit."""
+    """Pack complete records of SUITE, their report beside them, ready to commit."""
     from reweightbench.benchmark.commands.selection import select_suite
 
     chosen, _ = select_suite(suite, methods, seeds)
@@ -28,7 +28,7 @@ def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[st
 
 
 def _publish(suite: "Suite", path: Path, target: Path) -> str:
-    """Copy the suite's records to `target` and write the report there; returns what to print."""
+    """Pack the suite's records in `target` and write the report there; returns what to print."""
     from reweightbench.benchmark.records.folder import ResultsFolder
     from reweightbench.benchmark.records.survey import read_recorded
     from reweightbench.benchmark.report.findings import make_findings
@@ -40,9 +40,9 @@ def _publish(suite: "Suite", path: Path, target: Path) -> str:
         raise UsageError(
             f"{len(findings.absent)} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
         )
-    # Refuses what cannot be published before anything is copied.
+    # Refuses what cannot be published before anything is written.
     check_findings(findings)
     source, published = ResultsFolder(path), ResultsFolder(target)
     published.claim(source.manifest())
-    published.copy_from(source, {plan.key for plan in planned})
+    published.pack_from(source, {plan.key for plan in planned}, warn)
     return report.write(suite, target)

@@ -65,6 +65,11 @@ def run(
     changes = CodeChanges(plans)
     recorded = survey(changes.watch(folder.scan(warn)))
     repeated = changes.found if rerun_changed else set()
+    if repeated and folder.is_packed:
+        raise UsageError(
+            f"'{folder.path}' holds packed records, which --rerun-changed does not replace; unpack them into "
+            "another folder with 'reweightbench merge' and run there"
+        )
     if not rerun_changed:
         for line in changes.lines():
             warn(line)

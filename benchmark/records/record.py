@@ -1,18 +1,35 @@
 """The record of a cell: what was run, what came out, and what it cost."""
 
+import json
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from reweightbench.benchmark.cells.cell import Cell, Frozen
+from reweightbench.benchmark.contracts.errors import UsageError
 
 SCHEMA_VERSION: Final = 1
 
+Part = Literal["train", "validation", "clean", "test"]
 Arrays = dict[str, NDArray[np.int32]]
+"""Ids of the parts of the split, and the classes predicted for the test part, by name."""
+
 Status = Literal["ok", "error", "timeout", "crashed", "oom", "nonfinite"]
+
+ARRAY_PARTS: Final[dict[str, Part]] = {
+    "test": "test",
+    "validation": "validation",
+    "clean": "clean",
+    "predictions": "test",
+}
+"""The arrays of a record, each with the part of the split that it has one element per example of."""
+
+KEY = re.compile(r"[0-9a-f]{64}")
 
 COMPARED_FIELDS = ("torch", "platform", "processor", "gpu")
 """Fields of an environment that must be equal for numbers to stand in one table; of code, `sources` tells."""
@@ -64,7 +81,7 @@ class Result(Frozen):
     """What a finished training run found; equal for equal cells on one machine. Epochs count from 0."""
 
     fingerprint: str
-    sizes: dict[Literal["train", "validation", "clean", "test"], int]
+    sizes: dict[Part, int]
     realised: Realised
     last: Metrics
     best: Metrics
@@ -138,3 +155,41 @@ class Outcome:
 
     record: Record
     arrays: Arrays
+
+    def check_arrays(self) -> None:
+        """Raise ValueError for an array that is none of this record."""
+        sizes = self.record.result.sizes if self.record.result else {}
+        for name, array in self.arrays.items():
+            if name not in ARRAY_PARTS:
+                raise ValueError(f"'{name}' is none of the arrays {', '.join(ARRAY_PARTS)}")
+            size = sizes.get(ARRAY_PARTS[name], array.size)
+            if array.dtype != np.int32 or array.shape != (size,):
+                raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}, not int32 of ({size},)")
+
+
+def parse_record(content: str | bytes, key: str, name: str) -> Record:
+    """The record of a key from its JSON.
+
+    Raises ValueError for content that is no such record, and UsageError, which calls it `name`, for a record of
+    another schema version: that is no damage.
+    """
+    try:
+        record = Record.model_validate_json(content)
+    except ValidationError as error:
+        _check_version(content, name)
+        raise ValueError(
+            f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
+        ) from None
+    if not record.key == record.cell.key == key:
+        raise ValueError("its key is not its cell's")
+    return record
+
+
+def _check_version(content: str | bytes, name: str) -> None:
+    with suppress(ValueError, AttributeError):
+        version = json.loads(content).get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise UsageError(
+                f"{name} has schema version {version}, this installation reads {SCHEMA_VERSION}; "
+                "use the version of reweightbench that wrote it"
+            )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reweightbench.benchmark.data.description import Decoded, describe
     from reweightbench.benchmark.grid.local import Workers, run_cells
     from reweightbench.benchmark.records.record import Outcome, Record
+    from reweightbench.benchmark.records.table import load_records
     from reweightbench.benchmark.training.run import run_cell
 
 __version__ = "0.2.0"
@@ -51,6 +52,7 @@ __all__ = [
     "Workers",
     "__version__",
     "describe",
+    "load_records",
     "load_suite",
     "plan_cells",
     "run_cell",
@@ -71,6 +73,7 @@ _MODULES = {
     "data.description": ("Decoded", "describe"),
     "grid.local": ("Workers", "run_cells"),
     "records.record": ("Outcome", "Record"),
+    "records.table": ("load_records",),
     "training.run": ("run_cell",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

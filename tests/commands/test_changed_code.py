@@ -99,6 +99,12 @@ def test_records_of_other_code_are_named_and_repeated_when_asked(
     assert (published.exit_code, published.stderr) == (0, f"warning: {line}\n")
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
 
+    refused = call("run", "mini.toml", "--rerun-changed", "--quiet", "--results", "published")
+    assert refused.exit_code == 2
+    assert re.fullmatch(
+        "error: 'published/mini' holds packed records, .* 'reweightbench merge' .*\n", refused.stderr
+    )
+
     failed = call("run", "mini.toml", "--rerun-changed", "--quiet", "--memory-per-cell", "0.001")
     assert failed.exit_code == 1
     assert re.search("in repeating focal, .*; its earlier record stays\n", failed.stderr)

@@ -248,7 +248,7 @@ def test_publishing_carries_finished_timings_and_no_others(tmp_path: Path) -> No
     source.write_timing(make_timing(rounds))
     source.write_timing(make_timing(rounds[1:], hardware="Stopped"))
     target.write_timing(make_timing(rounds, hardware="Earlier"))
-    target.copy_from(source, set())
+    target.pack_from(source, set(), print)
     assert target.timings() == source.timings() == [make_timing(rounds)]
     assert len(list((tmp_path / "target" / "timing").iterdir())) == 1
 
