@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -108,9 +108,13 @@ def _arrow_type(annotation: Any) -> pa.DataType:
 
 
 def _without_none(annotation: Any) -> Any:
-    """`X` of `X | None`."""
+    """`X` of `X | None`, and of what is annotated with bounds."""
     kinds = get_args(annotation)
-    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else annotation
+    if get_origin(annotation) is Annotated:
+        return _without_none(kinds[0])
+    if NoneType in kinds:
+        return _without_none(next(kind for kind in kinds if kind is not NoneType))
+    return annotation
 
 
 COLUMNS = tuple(_find_columns(Record))

@@ -49,8 +49,9 @@ def check_realised(realised: "Realised") -> None:
     _require_equal("noise_share", realised.noise_share, share)
 
 
-def check_curves(curves: "Curves", epochs: int) -> None:
+def check_curves(curves: "Curves") -> None:
     """One value per epoch, or none at all where a curve may be absent."""
+    epochs = len(curves.learning_rate)
     for name in type(curves).model_fields:
         length = len(getattr(curves, name))
         may_be_absent = not type(curves).model_fields[name].is_required()
@@ -63,7 +64,7 @@ def check_result(result: "Result") -> None:
     classes, epochs = len(result.realised.class_counts), len(result.curves.learning_rate)
     if result.sizes.get("train") != sum(result.realised.class_counts):
         raise ValueError("sizes.train is not the sum of class_counts")
-    tested = [metrics.confusion for metrics in result.all_metrics]
+    tested = [result.last.confusion, result.best.confusion]
     for confusion in tested:
         if len(confusion) != classes:
             raise ValueError(f"confusion has {len(confusion)} classes, class_counts {classes}")
@@ -71,9 +72,8 @@ def check_result(result: "Result") -> None:
             raise ValueError("confusion does not count the examples of the test part")
         if list(map(sum, confusion)) != list(map(sum, tested[0])):
             raise ValueError("two confusion matrices count different test parts")
-    for epoch in result.chosen_epochs:
-        if epoch >= epochs:
-            raise ValueError(f"epoch {epoch} is none of {epochs} epochs")
+    if result.best_epoch >= epochs:
+        raise ValueError(f"epoch {result.best_epoch} is none of {epochs} epochs")
     if result.zero_weight_steps > result.steps:
         raise ValueError("there are more steps with zero weights than steps")
     _require_close("validation_accuracy", result.validation_accuracy, result.curves.validation_accuracy)

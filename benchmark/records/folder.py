@@ -10,7 +10,7 @@
 
 import heapq
 import os
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -19,10 +19,13 @@ from pydantic import ValidationError
 
 from reweightbench.benchmark.cells.cell import Frozen
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import read_foreign
 from reweightbench.benchmark.records import single
 from reweightbench.benchmark.records.files import write_atomically
 from reweightbench.benchmark.records.record import SCHEMA_VERSION, Outcome, Record
 from reweightbench.benchmark.records.timing import Timing, file_name
+
+MOST_MANIFEST_BYTES, MOST_TIMING_BYTES = 2**20, 2**28
 
 ENDS = {"ok", "error", "nonfinite"}
 """Statuses to which a cell would come from its checkpoint again."""
@@ -56,7 +59,7 @@ class ResultsFolder:
 
     def claim(self, manifest: Manifest) -> None:
         """Make the folder hold `manifest`; raises UsageError where it holds another one."""
-        if not self._manifest.exists():
+        if not self.is_claimed:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self._manifest, manifest.model_dump_json(indent=1).encode())
             return
@@ -74,14 +77,20 @@ class ResultsFolder:
 
     def manifest(self) -> Manifest:
         """What the folder holds."""
-        if not self._manifest.is_file():
+        if not self.is_claimed:
             raise UsageError(f"no results in '{self.path}'; start with 'reweightbench run'")
+        content = read_foreign(self._manifest, MOST_MANIFEST_BYTES)
         try:
-            return Manifest.model_validate_json(self._manifest.read_bytes())
+            return Manifest.model_validate_json(content)
         except ValidationError:
             raise UsageError(
                 f"'{self._manifest}' does not parse; remove it and run the suite again, records are kept"
             ) from None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the folder is one of results."""
+        return os.path.lexists(self._manifest)
 
     @property
     def is_packed(self) -> bool:
@@ -185,17 +194,19 @@ class ResultsFolder:
         for outcome in source.all_of(keys, warn):
             single.write(self._records, outcome)
 
-    def pack_from(self, source: "ResultsFolder", keys: Set[str], warn: Callable[[str], None]) -> None:
-        """Make these records of another folder, packed, and its finished timings, the only ones here."""
+    def pack(self, outcomes: Iterable[Outcome]) -> None:
+        """Hold these records, given in the order of keys, in the packed file; single files of them are removed."""
         from reweightbench.benchmark.records import packed
 
-        packed.write(self._packed, source.all_of(keys, warn))
-        single.remove(self._records)
-        timings = source.timings()
-        for path in self._timing.glob("*.json"):
-            path.unlink()
-        for timing in timings:
-            self.write_timing(timing)
+        keys = set()
+
+        def noted() -> Iterator[Outcome]:
+            for outcome in outcomes:
+                keys.add(outcome.record.key)
+                yield outcome
+
+        packed.write(self._packed, noted())
+        single.remove(self._records, keys)
 
     def all_of(self, keys: Set[str], warn: Callable[[str], None]) -> Iterator[Outcome]:
         """The records of all these keys with their arrays; raises UsageError at the end where some are missing."""
@@ -215,7 +226,8 @@ def _key(outcome: Outcome) -> str:
 
 
 def _parse_timing(path: Path) -> Timing:
+    content = read_foreign(path, MOST_TIMING_BYTES)
     try:
-        return Timing.model_validate_json(path.read_bytes())
+        return Timing.model_validate_json(content)
     except ValidationError:
         raise UsageError(f"timing '{path}' does not parse; remove it and measure again") from None

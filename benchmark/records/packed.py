@@ -1,6 +1,5 @@
 """All records of a results folder in one file of parquet: a row per cell, sorted by key."""
 
-import stat
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import open_foreign
 from reweightbench.benchmark.records.columns import ARRAYS, RECORD, SCHEMA, make_row
 from reweightbench.benchmark.records.files import open_atomically
 from reweightbench.benchmark.records.record import KEY, Arrays, Outcome, parse_record
@@ -68,23 +68,25 @@ def read(
     One that does not parse is named through `warn` and left out. Raises UsageError for a file that is damaged, or
     of another version.
     """
-    with _name_damage(path):
-        _check_file(path)
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            _check_size(path, file.metadata)
-            _check_schema(path, file.schema_arrow)
-            if with_arrays:
-                _check_arrays(path, file)
-            columns = [RECORD, *(ARRAYS.values() if with_arrays else ())]
-            last = ""
-            for group in range(file.num_row_groups):
-                found = _read_keys(path, file.read_row_group(group, ["key"], use_threads=False)["key"], last)
-                last = found[-1]
-                places = [place for place, key in enumerate(found) if keys is None or key in keys]
-                if places:
-                    table = file.read_row_group(group, columns, use_threads=False)
-                    chosen = [found[place] for place in places]
-                    yield from _parse(path, chosen, table if keys is None else table.take(places), warn)
+    with (
+        _name_damage(path),
+        open_foreign(path, MOST_BYTES, links=False) as stream,
+        pq.ParquetFile(stream, page_checksum_verification=True) as file,
+    ):
+        _check_size(path, file.metadata)
+        _check_schema(path, file.schema_arrow)
+        if with_arrays:
+            _check_arrays(path, file)
+        columns = [RECORD, *(ARRAYS.values() if with_arrays else ())]
+        last = ""
+        for group in range(file.num_row_groups):
+            found = _read_keys(path, file.read_row_group(group, ["key"], use_threads=False)["key"], last)
+            last = found[-1]
+            places = [place for place, key in enumerate(found) if keys is None or key in keys]
+            if places:
+                table = file.read_row_group(group, columns, use_threads=False)
+                chosen = [found[place] for place in places]
+                yield from _parse(path, chosen, table if keys is None else table.take(places), warn)
 
 
 def _read_keys(path: Path, column: pa.ChunkedArray, last: str) -> list[str]:
@@ -133,14 +135,6 @@ def _refusal(path: Path, problem: str) -> UsageError:
     return UsageError(
         f"'{path}' cannot be read as packed records ({problem}); fetch it again, or remove it and run its cells"
     )
-
-
-def _check_file(path: Path) -> None:
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        raise _refusal(path, "it is no regular file")
-    if status.st_size > MOST_BYTES:
-        raise _refusal(path, f"it has {status.st_size} bytes; at most {MOST_BYTES} are allowed")
 
 
 def _check_size(path: Path, metadata: pq.FileMetaData) -> None:

@@ -1,15 +1,16 @@
 """Records as files of their own, one per cell, written so that a crash at any moment loses nothing."""
 
 import io
+import os
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import open_foreign_zip, read_foreign, read_member
 from reweightbench.benchmark.records.files import write_atomically
 from reweightbench.benchmark.records.record import (
     KEY,
@@ -21,6 +22,7 @@ from reweightbench.benchmark.records.record import (
 
 NAME = re.compile(rf"{KEY.pattern}\.(json|npz)")
 
+MOST_RECORD_BYTES = 2**26
 MOST_BYTES = 2**28
 """What the arrays of a record may take when they are unpacked."""
 
@@ -60,7 +62,7 @@ def read(
         try:
             outcome = Outcome(record, _read_arrays(path.with_suffix(".npz")) if with_arrays else {})
             outcome.check_arrays()
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, EOFError, UsageError) as error:
             warn(f"the arrays of record '{path}' are unreadable ({error}), and it is left out")
         else:
             yield outcome
@@ -68,7 +70,12 @@ def read(
 
 def _read_record(path: Path, warn: Callable[[str], None], move: bool) -> Record | None:
     try:
-        return parse_record(path.read_bytes(), path.stem, f"record '{path}'")
+        content = read_foreign(path, MOST_RECORD_BYTES, links=False)
+    except UsageError as error:
+        warn(f"{error}; the record is left out")
+        return None
+    try:
+        return parse_record(content, path.stem, f"record '{path}'")
     except ValueError as error:
         problem = str(error)
     if not move:
@@ -81,21 +88,23 @@ def _read_record(path: Path, warn: Callable[[str], None], move: bool) -> Record 
 
 
 def _read_arrays(path: Path) -> Arrays:
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
-    with zipfile.ZipFile(path) as archive:
-        if sum(part.file_size for part in archive.infolist()) > MOST_BYTES:
-            raise ValueError(f"they take more than {MOST_BYTES} bytes")
+    with open_foreign_zip(path, MOST_BYTES, MOST_BYTES, links=False) as archive:
         return {
-            name.removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+            name.removesuffix(".npy"): np.load(
+                io.BytesIO(read_member(archive, name, MOST_BYTES)), allow_pickle=False
+            )
             for name in archive.namelist()
         }
 
 
-def remove(folder: Path) -> None:
-    """Remove the files of all records, and the folder if there is nothing else in it."""
-    for path in folder.glob("*"):
-        if NAME.fullmatch(path.name):
-            path.unlink()
+def remove(folder: Path, keys: Set[str]) -> None:
+    """Remove the files of these records, and the folder if there is nothing else in it; not what a link leads to."""
+    if folder.is_symlink():
+        return
+    for key in keys:
+        for ending in ("json", "npz"):
+            (folder / f"{key}.{ending}").unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()

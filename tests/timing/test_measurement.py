@@ -25,6 +25,7 @@ from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.data.cell_data import make_cell_data
 from reweightbench.benchmark.data.preloaded import load
+from reweightbench.benchmark.records import publishing
 from reweightbench.benchmark.records.folder import Manifest, ResultsFolder
 from reweightbench.benchmark.records.record import Environment
 from reweightbench.benchmark.records.timing import (
@@ -239,7 +240,7 @@ def test_what_changes_a_step_makes_a_timing_unfit(changes: dict[str, Any], is_al
     assert cost_alike(cell, cell.model_copy(update=changes)) is is_alike
 
 
-def test_publishing_carries_finished_timings_and_no_others(tmp_path: Path) -> None:
+def test_publishing_adds_finished_timings_and_no_others(tmp_path: Path) -> None:
     manifest = Manifest(suite="mini", variant="v", fingerprint="f", model="m", device="cpu")
     source, target = ResultsFolder(tmp_path / "source"), ResultsFolder(tmp_path / "target")
     rounds = [{REFERENCE: 1.0, CONTROL: 1.0}] * FEWEST_ROUNDS
@@ -248,9 +249,11 @@ def test_publishing_carries_finished_timings_and_no_others(tmp_path: Path) -> No
     source.write_timing(make_timing(rounds))
     source.write_timing(make_timing(rounds[1:], hardware="Stopped"))
     target.write_timing(make_timing(rounds, hardware="Earlier"))
-    target.pack_from(source, set(), print)
-    assert target.timings() == source.timings() == [make_timing(rounds)]
-    assert len(list((tmp_path / "target" / "timing").iterdir())) == 1
+    addition = publishing.compare(source, target, set(), print)
+    assert addition.timings == [make_timing(rounds).hardware]
+    publishing.add(source, target, addition, print)
+    assert {timing.hardware for timing in target.timings()} == {make_timing(rounds).hardware, "Earlier"}
+    assert len(list((tmp_path / "target" / "timing").iterdir())) == 2
 
 
 def measure(place: Path, *arguments: object) -> Result:
