@@ -1,7 +1,7 @@
 """The columns of packed records: every field of a record under the names that lead to it, for filters and plots."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
@@ -13,27 +13,15 @@ from pydantic import BaseModel
 from reweightbench.benchmark.cells.catalogue import look_up
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, write_label
-from reweightbench.benchmark.contracts.registry import (
-    DATASETS,
-    IMBALANCES,
-    METHODS,
-    NETWORKS,
-    NOISES,
-    Registry,
-)
+from reweightbench.benchmark.contracts.registry import Registry
+from reweightbench.benchmark.records.code_list import REGISTRIES
 from reweightbench.benchmark.records.record import ARRAY_PARTS, Outcome, Record
 
 UNNAMED = {"cell", "budget", "numerics", "result", "cost", "environment", "label"}
-"""Parts that lend no name to their columns: `accuracy` of a result's `last` is `last_accuracy`."""
+"""Parts that lend no name to their columns: `accuracy` of a result's `last` is `last_accuracy`.
 
-COMPONENTS: Mapping[str, Registry[Any]] = {
-    "dataset": DATASETS,
-    "imbalance": IMBALANCES,
-    "noise": NOISES,
-    "model": NETWORKS,
-    "method": METHODS,
-}
-"""Parts of a cell that have a label; beside it stand name, options and version, such as `noise_options`."""
+A component's label has the component's name; its own name, options and version follow, as in `noise_options`.
+"""
 
 ARRAYS = {name: name if name == "predictions" else f"{name}_ids" for name in ARRAY_PARTS}
 """The columns of a record's arrays."""
@@ -66,7 +54,7 @@ class Column:
 def make_row(outcome: Outcome) -> dict[str, Any]:
     """The values of all columns by name."""
     values = outcome.record.model_dump()
-    for name, registry in COMPONENTS.items():
+    for name, registry in REGISTRIES.items():
         spec = getattr(outcome.record.cell, name)
         if spec is not None:
             options = json.dumps(spec.options, sort_keys=True)
