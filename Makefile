@@ -1,12 +1,13 @@
 # make demo    train the core methods on scikit-learn's digits and write the report into runs/
 # make test    the whole test suite
 # make check   formatting, lint, types, import contracts and the tests: what CI runs
+# make test-cuda  every promise that needs a GPU, with .venv or else with PYTHON as it is
 # make chaos   kill a grid thirty times at random moments and compare what it comes to
 # make bench   measure the hot paths and the harness against other code, on an idle machine
 # make format  rewrite the code in the project's format
 # make clean   remove build products and caches; .venv and runs/ stay
 #
-# PYTHON names the interpreter that .venv is made with, JOBS the processes of the demo and of the tests, BENCH further
+# PYTHON names the interpreter that .venv is made with, or that runs test-cuda where there is none, JOBS the processes of the demo and of the tests, BENCH further
 # options of the benchmarks.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check chaos bench format clean
+.PHONY: demo test test-cuda check chaos bench format clean
 .DELETE_ON_ERROR:
 # Two installations into one environment must not overlap.
 .NOTPARALLEL:
@@ -24,7 +25,7 @@ demo: .venv/installed
 	$(BIN)/reweightbench report digits --seeds 0-2
 
 test: .venv/installed-dev
-	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -32,6 +33,12 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(MAKE) --no-print-directory test
+
+# Without installing anything: a machine with a GPU has its own torch, and often no network. Another version may
+# warn of other things, and only pytest itself is needed of the development tools.
+test-cuda:
+	PYTHONPATH=$(CURDIR)/src $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m pytest tests/cuda -rs \
+		-o addopts="-q --import-mode=importlib --strict-markers" -o filterwarnings=default
 
 chaos: .venv/installed-dev
 	REWEIGHTBENCH_KILLS=30 $(BIN)/pytest tests/grid/test_chaos.py
@@ -45,7 +52,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf build dist cuda-results .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 	find benchmark methods datasets src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps make an up-to-date environment cost nothing; the development one includes the other.

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from reweightbench.benchmark.contracts.dataset import AugmentationName, Dataset, ImageData, Sources
-from reweightbench.benchmark.data.image_cache import Decoded, describe
+from reweightbench.benchmark.data.description import Decoded, describe
 
 
 @dataclass

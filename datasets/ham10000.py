@@ -1,9 +1,11 @@
 """HAM10000: dermatoscopic images of pigmented skin lesions, several of which may show one lesion."""
 
 import csv
+import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -11,10 +13,20 @@ import numpy as np
 
 from reweightbench.benchmark.contracts.dataset import AugmentationName, Dataset, ImageData, Sources
 from reweightbench.benchmark.contracts.errors import DataMissingError, UsageError
-from reweightbench.benchmark.data.image_cache import Decoded, cached, digest_files, read_images
+from reweightbench.benchmark.contracts.foreign import decode_text
+from reweightbench.benchmark.data.description import Decoded
+from reweightbench.benchmark.data.image_cache import Inputs, cached
+from reweightbench.benchmark.data.image_files import LARGEST_FILE, read_images
+from reweightbench.benchmark.data.source_files import SourceFile, find_files, list_folder, open_archives
 
 METADATA = "HAM10000_metadata.csv"
 IMAGE_FOLDERS = ("HAM10000_images_part_1", "HAM10000_images_part_2")
+# The Dataverse serves tab-separated text by default, and the original comma-separated file without a suffix.
+METADATA_NAME = re.compile(r"HAM10000_metadata(\.(csv|tab|tsv|txt))?", re.IGNORECASE)
+IMAGE_NAME = re.compile(r"(ISIC_\d+)\.jpe?g", re.IGNORECASE)
+# The Dataverse packs each part; Kaggle and the Dataverse pack everything under names of their own.
+ARCHIVE_NAME = re.compile(r".*(HAM10000|ISIC|archive|dataverse).*\.zip", re.IGNORECASE)
+LARGEST_ARCHIVE = 16 * 2**30
 
 
 class Row(NamedTuple):
@@ -35,6 +47,9 @@ class Ham10000(Dataset):
 
     Variant "full" is the complete set; "subset5000" would be 5,000 of its images, which `allow_subset` permits.
     "-160px" is appended where the smallest image is only 160 pixels high or wide.
+
+    Looked for in the data directory and a few levels of folders below it: `HAM10000_metadata`, separated by commas
+    or tabs, and `ISIC_<number>.jpg`, both also inside the zip archives of the Dataverse and of Kaggle.
     """
 
     image_size: int = 224
@@ -61,53 +76,68 @@ class Ham10000(Dataset):
 
     def load(self, sources: Sources) -> ImageData:
         """The images; raises UsageError where the set is altered, or incomplete without `allow_subset`."""
-        folder = self._find(sources.data_dir)
-        rows = self._read_rows(folder / METADATA)
-        available = {path.stem: path for name in IMAGE_FOLDERS for path in (folder / name).glob("*.jpg")}
-        absent = [row.image_id for row in rows if row.image_id not in available]
-        if absent and not sources.allow_subset:
-            raise UsageError(
-                f"{len(absent)} of the {len(rows)} images in '{folder / METADATA}' have no file, such as "
-                f"{absent[0]}.jpg; put all into {' and '.join(IMAGE_FOLDERS)}, or pass --allow-subset"
+        folder = sources.data_dir
+        plain = find_files(folder, _is_of_ham10000, LARGEST_ARCHIVE) if folder.is_dir() else []
+        packed = [file for file in plain if ARCHIVE_NAME.fullmatch(file.name)]
+        with open_archives(packed, _is_of_ham10000, LARGEST_FILE, LARGEST_ARCHIVE) as members:
+            found = [replace(file, limit=LARGEST_FILE) for file in plain if file not in packed] + members
+            rows = self._read_metadata([file for file in found if METADATA_NAME.fullmatch(file.name)], folder)
+            copies: dict[str, list[SourceFile]] = {}
+            for file in found:
+                if match := IMAGE_NAME.fullmatch(file.name):
+                    copies.setdefault(match[1].upper(), []).append(file)
+            absent = [row.image_id for row in rows if row.image_id not in copies]
+            if absent and (len(absent) == len(rows) or not sources.allow_subset):
+                raise UsageError(
+                    f"{len(absent)} of the {len(rows)} images in the metadata have no file, such as {absent[0]}.jpg; "
+                    f"'{folder}', which was searched, {list_folder(folder)}; put {' and '.join(IMAGE_FOLDERS)} "
+                    "or their zip archives there, or pass --allow-subset"
+                )
+            rows = [row for row in rows if row.image_id in copies]
+            is_complete = self._check_counts(rows, folder, sources.allow_subset)
+            files = [(row.image_id, file) for row in rows for file in copies[row.image_id]]
+            first = [copies[row.image_id][0] for row in rows]
+            inputs = Inputs(files, (self.version, self.image_size, rows))
+            return cached(sources, "ham10000", inputs, lambda: self._decode(rows, first, is_complete))
+
+    def _read_metadata(self, files: Sequence[SourceFile], folder: Path) -> list[Row]:
+        """The rows of the metadata; raises UsageError where there are none, or copies that differ."""
+        if not files:
+            raise DataMissingError(
+                f"no HAM10000 in '{folder}', which {list_folder(folder)}: it cannot be downloaded unattended; put "
+                f"{METADATA} and the folders {' and '.join(IMAGE_FOLDERS)} or their zip archives there or in a "
+                f"folder below, from {self.source} or Kaggle (kmader/skin-cancer-mnist-ham10000); "
+                f"licence {self.license}"
             )
-        rows = [row for row in rows if row.image_id in available]
-        is_complete = self._check_counts(rows, folder, sources.allow_subset)
-        files = [available[row.image_id] for row in rows]
-        digest = digest_files(folder, [folder / METADATA, *files], self.version, self.image_size)
-        return cached(sources, "ham10000", digest, lambda: self._decode(rows, files, is_complete))
+        rows = self._read_rows(files[0])
+        for other in files[1:]:
+            if self._read_rows(other) != rows:
+                raise UsageError(f"'{files[0]}' and '{other}' hold different rows; remove the wrong one")
+        return rows
 
-    def _find(self, data_dir: Path) -> Path:
-        for folder in (data_dir, data_dir / "ham10000"):
-            if (folder / METADATA).is_file():
-                return folder
-        raise DataMissingError(
-            f"no HAM10000 in '{data_dir}': it cannot be downloaded unattended; put {METADATA} and the folders "
-            f"{' and '.join(IMAGE_FOLDERS)} there or in its folder 'ham10000', from {self.source} or "
-            f"Kaggle (kmader/skin-cancer-mnist-ham10000); licence {self.license}"
-        )
-
-    def _read_rows(self, path: Path) -> list[Row]:
+    def _read_rows(self, file: SourceFile) -> list[Row]:
         """The rows in the order of their image ids; raises UsageError where they contradict each other."""
+        text = decode_text(file.read(), str(file), f"get the original from {self.source}")
+        delimiter = max("\t;,", key="".join(text.splitlines()[:1]).count)
         try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                table = csv.DictReader(file)
-                lacking = [name for name in Row._fields if name not in (table.fieldnames or ())]
-                if lacking:
-                    raise self._altered(path, f"has no column '{lacking[0]}'")
-                rows = sorted(Row(*(line[name] or "" for name in Row._fields)) for line in table)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise self._altered(path, f"is not a readable CSV file ({error})") from None
+            table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+            lacking = [name for name in Row._fields if name not in (table.fieldnames or ())]
+            if lacking:
+                raise self._altered(file, f"has no column '{lacking[0]}'")
+            rows = sorted(Row(*((line[name] or "").strip() for name in Row._fields)) for line in table)
+        except csv.Error as error:
+            raise self._altered(file, f"is not a readable table ({error})") from None
         diagnoses: dict[str, str] = {}
         for row, following in zip(rows, [*rows[1:], None], strict=True):
             if following is not None and row.image_id == following.image_id:
-                raise self._altered(path, f"lists image '{row.image_id}' twice")
+                raise self._altered(file, f"lists image '{row.image_id}' twice")
             if not row.lesion_id:
-                raise self._altered(path, f"has no lesion_id for image '{row.image_id}'")
+                raise self._altered(file, f"has no lesion_id for image '{row.image_id}'")
             if row.dx not in self.classes:
-                raise self._altered(path, f"gives image '{row.image_id}' the unknown dx '{row.dx}'")
+                raise self._altered(file, f"gives image '{row.image_id}' the unknown dx '{row.dx}'")
             if diagnoses.setdefault(row.lesion_id, row.dx) != row.dx:
                 both = f"{diagnoses[row.lesion_id]} and {row.dx}"
-                raise self._altered(path, f"gives lesion '{row.lesion_id}' two diagnoses, {both}")
+                raise self._altered(file, f"gives lesion '{row.lesion_id}' two diagnoses, {both}")
         return rows
 
     def _check_counts(self, rows: Sequence[Row], folder: Path, allow_subset: bool) -> bool:
@@ -128,13 +158,13 @@ class Ham10000(Dataset):
             )
         return False
 
-    def _altered(self, path: Path, finding: str) -> UsageError:
+    def _altered(self, path: SourceFile | Path, finding: str) -> UsageError:
         return UsageError(f"'{path}' {finding}: an altered copy; get the original from {self.source}")
 
-    def _decode(self, rows: Sequence[Row], files: Sequence[Path], is_complete: bool) -> Decoded:
+    def _decode(self, rows: Sequence[Row], files: Sequence[SourceFile], is_complete: bool) -> Decoded:
         shorter_sides: list[int] = []
         images = read_images(
-            files, self.image_size, "ham10000", lambda path, size: shorter_sides.append(min(size))
+            files, self.image_size, "ham10000", lambda file, size: shorter_sides.append(min(size))
         )
         variant = "full" if is_complete else f"subset{len(rows)}"
         if min(shorter_sides) < self.original_height:
@@ -142,6 +172,10 @@ class Ham10000(Dataset):
         _, groups = np.unique([row.lesion_id for row in rows], return_inverse=True)
         targets = np.array([self.classes.index(row.dx) for row in rows], dtype=np.int64)
         return Decoded(images=images, targets=targets, variant=variant, groups=groups.astype(np.int64))
+
+
+def _is_of_ham10000(name: str) -> bool:
+    return any(pattern.fullmatch(name) for pattern in (IMAGE_NAME, METADATA_NAME, ARCHIVE_NAME))
 
 
 def _summary(images: Mapping[str, int], lesions: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from reweightbench.benchmark.contracts.method import Family, Step
@@ -47,7 +48,8 @@ class GroupDro(WeightedSampler):
 
     def example_weights(self, step: Step) -> Tensor:
         targets = step.batch.targets
-        counts = torch.bincount(targets, minlength=len(self._shares)).clamp_min(1)
+        # torch.bincount would wait for the device.
+        counts = F.one_hot(targets, len(self._shares)).sum(0).clamp_min(1)
         losses = torch.zeros_like(self._shares).index_add(0, targets, step.losses) / counts
         self._shares = (self._shares.log() + self.step_size * losses).softmax(0)
         return len(targets) * self._shares[targets] / counts[targets]

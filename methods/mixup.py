@@ -48,7 +48,8 @@ class Mixup(Method):
     def augment_batch(self, batch: Batch) -> Batch:
         share = self._stream.beta(self.alpha, self.alpha)
         share = max(share, 1 - share)
-        order = torch.from_numpy(self._stream.permutation(len(batch.targets))).to(batch.targets.device)
+        order = torch.from_numpy(self._stream.permutation(len(batch.targets)))
+        order = order.to(batch.targets.device, non_blocking=True)
         inputs = torch.lerp(batch.inputs[order], batch.inputs, share)
         return MixedBatch(batch.index, inputs, batch.targets, batch.targets[order], share)
 

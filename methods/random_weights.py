@@ -25,4 +25,4 @@ class RandomWeights(Method):
     def example_weights(self, step: Step) -> Tensor:
         draws = torch.randn(len(step.losses), generator=self._generator).relu()
         weights = draws / draws.mean().clamp_min(torch.finfo(draws.dtype).tiny)
-        return weights.to(step.losses.device)
+        return weights.to(step.losses.device, non_blocking=True)

@@ -299,3 +299,22 @@ class CannotBeMade(_Remembering):
 
     def __post_init__(self) -> None:
         self.inverse = [1, 2][self.share]  # type: ignore[call-overload]
+
+
+@dataclass
+class MixesDevices(_Remembering):
+    """Keeps a tensor on the CPU, wherever the model is."""
+
+    def prepare(self, problem: Problem) -> None:
+        self.factors = torch.ones(problem.classes)
+
+    def example_weights(self, step: Step) -> Tensor:
+        return self.factors[step.batch.targets]
+
+
+@dataclass
+class WeighsOnTheCpu(_Remembering):
+    """Brings its weights to the CPU and leaves them there."""
+
+    def example_weights(self, step: Step) -> Tensor:
+        return torch.ones(len(step.losses))

@@ -1,16 +1,53 @@
-"""What every test runs under: no network, one torch thread, and no bare import of the top-level folders."""
+"""What every test runs under: no network, one torch thread, no bare import; and where the time goes.
+
+Files that take longest come first, so that no process is left alone with one of them at the end.
+"""
 
 import ipaddress
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from reweightbench.benchmark.contracts.registry import METHODS
+
 BARE_NAMES = frozenset({"benchmark", "methods", "datasets"})
+
+LONGEST = (
+    "grid/test_ray_cluster.py",
+    "grid/test_chaos.py",
+    "test_docs.py",
+    "grid/test_local.py",
+    "training/test_checkpoint.py",
+    "timing/test_measurement.py",
+    "commands/test_main.py",
+)
+SHOWN_FILES = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seconds by file, of those that took longest."""
+    seconds = Counter[str]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.location[0]] += report.duration
+    terminalreporter.write_line("seconds by file:")
+    for file, taken in seconds.most_common(SHOWN_FILES):
+        terminalreporter.write_line(f"{taken:7.1f}  {file}")
 
 
 # A run in the background may ignore Ctrl-C, and processes started from it would too.
@@ -36,6 +73,15 @@ def block_network() -> Iterator[None]:
 def use_one_thread() -> None:
     """Results depend on the number of threads in their last bits."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_own_methods() -> Iterator[None]:
+    """A command that runs in this process adds a user's methods to those that other files test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(METHODS, "_classes", dict(METHODS.classes))
+        patch.setattr(METHODS, "_versions", dict(METHODS._versions))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,6 @@
 """A made-up grid, records of plausible numbers without any training; a small cell; made-up class counts."""
 
+import hashlib
 import math
 import zlib
 from collections.abc import Iterator, Sequence
@@ -214,24 +215,26 @@ def _record(planned: Planned) -> Record:
     damage = (0.9 * noise * late + tail) * (1 - undone)
     recall = np.clip(0.97 - damage - 0.03 * (1 - late) + 0.015 * generator.standard_normal(CLASSES), 0.05, 1)
     seconds = cell.budget.epochs * (0.8 + 0.1 * generator.random())
+    curves = _curves(planned, float(recall.mean()), noise, undone, generator)
+    realised = _realised(planned, noise, factor)
     result = Result(
         fingerprint="f" * 64,
-        sizes={"train": 1000, "validation": 100, "clean": cell.clean_size, "test": CLASSES * TEST_PER_CLASS},
-        realised=Realised(
-            class_counts=[int(100 * factor ** (-place / (CLASSES - 1))) for place in range(CLASSES)],
-            noise_share=noise,
-            transitions=(100 * np.eye(CLASSES, dtype=int)).tolist(),
-            targets_sha256=f"{planned.corruption} {planned.clean_size} {planned.seed}",
-        ),
+        sizes={
+            "train": sum(realised.class_counts),
+            "validation": 100,
+            "clean": cell.clean_size,
+            "test": CLASSES * TEST_PER_CLASS,
+        },
+        realised=realised,
         last=_metrics(recall),
         best=_metrics(np.clip(recall + 0.04 * noise, 0, 1)),
         best_epoch=cell.budget.epochs // 2,
-        validation_accuracy=float(recall.mean()),
-        validation_balanced_accuracy=float(recall.mean()),
+        validation_accuracy=curves.validation_accuracy[-1],
+        validation_balanced_accuracy=curves.validation_balanced_accuracy[-1],
         steps=cell.budget.epochs * 10,
         zero_weight_steps=0,
         weights_sha256="0" * 64,
-        curves=_curves(planned, float(recall.mean()), noise, undone, generator),
+        curves=curves,
     )
     return Record(
         key=planned.key,
@@ -240,6 +243,22 @@ def _record(planned: Planned) -> Record:
         result=result,
         cost=Cost(train_seconds=seconds * time, total_seconds=2 * seconds, peak_memory_bytes=10**9),
         environment=ENVIRONMENT,
+    )
+
+
+def _realised(planned: Planned, noise: float, factor: float) -> Realised:
+    counts = [int(100 * factor ** (-place / (CLASSES - 1))) for place in range(CLASSES)]
+    transitions = np.diag(counts)
+    for true, count in enumerate(counts):
+        wrong = round(noise * count)
+        transitions[true, true] -= wrong
+        transitions[true, (true + 1) % CLASSES] += wrong
+    place = f"{planned.corruption} {planned.clean_size} {planned.seed}"
+    return Realised(
+        class_counts=counts,
+        noise_share=1 - transitions.trace() / transitions.sum(),
+        transitions=transitions.tolist(),
+        targets_sha256=hashlib.sha256(place.encode()).hexdigest(),
     )
 
 
@@ -253,9 +272,10 @@ def _metrics(recall: NDArray[np.float64]) -> Metrics:
         confusion[true, true] = count
     recall = hits / TEST_PER_CLASS
     return Metrics(
-        accuracy=float(recall.mean() ** 1.02),
+        # Classes are of one size.
+        accuracy=float(recall.mean()),
         balanced_accuracy=float(recall.mean()),
-        macro_f1=float(recall.mean() ** 1.01),
+        macro_f1=float((2 * hits / (TEST_PER_CLASS + confusion.sum(0))).mean()),
         calibration_error=float(0.1 * (1 - recall.mean())),
         recall=recall.tolist(),
         confusion=confusion.tolist(),

@@ -80,6 +80,16 @@ class Hoards(Method):
 
 
 @dataclass
+class ExhaustsTheCard(Method):
+    """Fails as CUDA does outside of torch's allocator."""
+
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem: Problem) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+
+@dataclass
 class BecomesNan(Method):
     paper: ClassVar[str] = "none"
 

@@ -1,13 +1,17 @@
-"""The command line in processes of its own, as users start and stop it, and what it leaves behind."""
+"""The command line as users start and stop it, and what it leaves behind."""
 
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
+
+from click.testing import CliRunner, Result
+
+from reweightbench.benchmark.commands.main import main
 
 WAITS = """
 import os, time
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import ClassVar
 from reweightbench.benchmark.contracts.method import Method
 
-PLACE = Path({place!r})
+PLACE = Path(__file__).parent
 
 @dataclass
 class Waits(Method):
@@ -24,11 +28,11 @@ class Waits(Method):
 
     def prepare(self, problem):
         with (PLACE / "started").open("a") as stream:
-            stream.write(f"{{os.getsid(0)}} {{os.getpid()}}\\n")
+            stream.write(f"{os.getsid(0)} {os.getpid()}\\n")
         while not (PLACE / "go").exists():
             time.sleep(0.05)
 """
-"""A method's file: it writes its session and process to `{place}/started` and waits for `{place}/go`."""
+"""A method's file: it writes its session and process to `started` beside it and waits for `go` there."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -36,8 +40,17 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "reweightbench", *map(str, arguments)]
 
 
+def call(folder: Path, *arguments: object) -> Result:
+    """Run a command to its end in `folder` and in this process; the fork server of its workers stays.
+
+    Starting the libraries takes longer than most tests: `start` is for those that need a process of its own.
+    """
+    with chdir(folder):
+        return CliRunner().invoke(main, list(map(str, arguments)), catch_exceptions=False)
+
+
 def start(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end in `folder`."""
+    """Run a command to its end in `folder` and in a process of its own."""
     return subprocess.run(
         command(*arguments), cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )

@@ -11,7 +11,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+
+from reweightbench import load_records
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,6 +41,23 @@ def test_the_page_on_all_methods_is_current_and_discusses_every_contradiction() 
 def test_the_readmes_table_of_methods_is_current() -> None:
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     assert load("methods_table").write() == readme
+
+
+def test_the_readmes_ways_to_read_records_work_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Read the records\n")[2].partition("\n## ")[0]
+    for name in ("results", "runs"):
+        (tmp_path / name).symlink_to(DOCS.parent / "results")
+    monkeypatch.chdir(tmp_path)
+    packed, single = (text for _, _, text in BLOCK.findall(section))
+    names: dict[str, Any] = {}
+    exec(packed, names)
+    assert "meta_reweight" in capsys.readouterr().out
+    published = names["records"]
+    exec(single, names)
+    pd.testing.assert_frame_equal(names["records"], published)
 
 
 def test_the_picture_of_the_architecture_is_current() -> None:
@@ -90,8 +110,7 @@ def test_the_tutorial_works_as_written(tmp_path: Path) -> None:
             output = done.stdout
         else:
             assert set(text.splitlines()) <= set(output.splitlines())
-    records = list((tmp_path / "results" / "small" / "records").glob("*.json"))
-    assert len(records) == 16
+    assert len(load_records(tmp_path / "results" / "small")) == 16
     leaderboard = (tmp_path / "results" / "small" / "report" / "leaderboard.md").read_text(encoding="utf-8")
     assert "poly1" in leaderboard
     assert "steady" in leaderboard

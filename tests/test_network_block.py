@@ -1,6 +1,5 @@
 """The tests' own guard: nothing here reaches the network, and local sockets still work."""
 
-import multiprocessing
 import os
 import shutil
 import socket
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from reweightbench.benchmark.grid import fork_server
 
 # An address reserved for documentation: no answer would come from it even without the guard.
 REMOTE = ("192.0.2.1", 80)
@@ -48,8 +49,7 @@ def test_loopback_works(host: str) -> None:
 
 def test_worker_processes_work() -> None:
     """The forkserver listens on an AF_UNIX socket."""
-    context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as workers:
+    with ProcessPoolExecutor(max_workers=1, mp_context=fork_server.start(threads=1)) as workers:
         assert workers.submit(os.getpid).result(timeout=60) != os.getpid()
 
 

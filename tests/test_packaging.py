@@ -172,7 +172,10 @@ def test_import_contracts_are_kept() -> None:
     [
         ("benchmark/contracts/errors.py", "reweightbench.methods.sgd"),
         ("benchmark/contracts/errors.py", "reweightbench.datasets.digits"),
-        ("methods/sgd.py", "reweightbench.benchmark.training.loop"),
+        ("benchmark/cells/cell.py", "reweightbench.benchmark.records.record"),
+        ("benchmark/data/splits.py", "reweightbench.benchmark.commands.main"),
+        ("methods/sgd.py", "reweightbench.benchmark.cells.cell"),
+        ("datasets/digits.py", "reweightbench.benchmark.records.record"),
         ("methods/sgd.py", "reweightbench.datasets.digits"),
     ],
 )

@@ -13,7 +13,10 @@ FOLDERS = sorted(path.parent for path in (Path(__file__).parent.parent / "result
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_cell_of_the_suite_has_its_record_and_no_other_is_there(folder: Path) -> None:
-    manifest = ResultsFolder(folder).manifest()
+    results = ResultsFolder(folder)
+    manifest = results.manifest()
     suite = load_suite(manifest.suite).model_copy(update={"model": manifest.model})
     planned = {plan.key for plan in plan_cells(suite, manifest.variant, manifest.device)}
-    assert {path.stem for path in (folder / "records").glob("*.json")} == planned
+    warnings: list[str] = []
+    assert {record.key for record in results.scan(warnings.append, move=False)} == planned
+    assert not warnings

@@ -1,1 +1,1 @@
-"""What is to be run: a cell, a suite, and the cells of a suite."""
+"""What is to be run: a cell and its key, a suite and its TOML file, the cells of a suite."""

@@ -18,8 +18,8 @@ from reweightbench.benchmark.cells.own_files import ask
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, parse_label
-from reweightbench.benchmark.contracts.registry import Registry
-from reweightbench.benchmark.contracts.source_code import digest_package
+from reweightbench.benchmark.contracts.registry import NETWORKS, Registry
+from reweightbench.benchmark.contracts.source_code import digest_engine, digest_package
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -44,6 +44,12 @@ class Requirements(BaseModel):
 
     stages: tuple[dict[str, Any], ...]
     needs: tuple[str, ...]
+
+
+class Digest(BaseModel):
+    """The digest of some code."""
+
+    digest: str
 
 
 def look_up(registry: Registry[Any], label: str) -> Entry:
@@ -79,10 +85,10 @@ def find_facts(registry: Registry[Any], name: str) -> Facts | None:
             license=getattr(cls, "license", ""),
         )
 
-    try:
+    # A record from elsewhere may have any name.
+    with suppress(KeyError, UsageError):
         return _recall(registry, name, "facts", Facts, work_out)
-    except KeyError:
-        return None
+    return None
 
 
 def add_own_file(file: Path, labels: Sequence[str] = (), seconds: float | None = None) -> dict[str, bool]:
@@ -119,6 +125,25 @@ def has_passed(check: str) -> bool:
 def note_passed(check: str) -> None:
     """Remember that a check has passed."""
     _MEMORY.note(f"passed {check}", True)
+
+
+def find_digest(registry: Registry[Any], name: str) -> str | None:
+    """The digest of the code of the component of that name; None for one that is not installed here."""
+    try:
+        return _recall(
+            registry, name, f"digest {name}", Digest, lambda: Digest(digest=registry.digest(name))
+        ).digest
+    except KeyError:
+        return None
+
+
+def find_engine_digest() -> str:
+    """The digest of the engine's code, without that of the networks, which are components."""
+
+    def work_out() -> Digest:
+        return Digest(digest=digest_engine(cls.__module__ for cls in NETWORKS.classes.values()))
+
+    return _MEMORY.recall("engine", Digest, work_out).digest
 
 
 def list_needs(needs: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""A cell: everything that can change the result of one training run, and nothing else."""
+"""A cell: what one training run is asked to do; what it ran on, torch, processor and code, is in its record."""
 
 import hashlib
 import json

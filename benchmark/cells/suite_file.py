@@ -1,5 +1,6 @@
 """Reading a suite from the package or from a user's TOML file."""
 
+import os
 import re
 import tomllib
 from importlib import resources
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from reweightbench.benchmark.cells.cell import Frozen, Numerics
 from reweightbench.benchmark.cells.suite import Corruption, NamedBudget, Suite
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import read_foreign_text
 from reweightbench.benchmark.contracts.labels import suggest
 from reweightbench.benchmark.contracts.text import show_value
 
@@ -33,15 +35,9 @@ def load_suite(name: str) -> Suite:
     """The suite of that name, or of a TOML file at that path."""
     if name.endswith(".toml"):
         path = Path(name)
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise UsageError(f"no suite file '{name}'; give a TOML file or one of {', '.join(suite_names())}")
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"suite file '{name}' is larger than a mebibyte; divide it into several suites")
-        try:
-            # Some editors begin a file with a byte order mark.
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise UsageError(f"suite file '{name}' is not UTF-8 text") from None
+        text = read_foreign_text(path, MOST_BYTES, remedy="a suite is a TOML file in UTF-8")
     elif name in suite_names():
         text = (resources.files("reweightbench.benchmark.cells") / "suites" / f"{name}.toml").read_text()
     else:

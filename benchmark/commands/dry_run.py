@@ -16,6 +16,7 @@ from reweightbench.benchmark.data.preloaded import announce
 from reweightbench.benchmark.grid.planning import check_methods, plan_on_data
 from reweightbench.benchmark.grid.schedule import Schedule
 from reweightbench.benchmark.records.folder import ResultsFolder
+from reweightbench.benchmark.records.provenance import CodeChanges
 from reweightbench.benchmark.records.survey import describe_seconds, durations, is_left, survey
 
 
@@ -28,6 +29,7 @@ def dry_run(
     shard: Shard,
     jobs: int,
     retry_failed: bool,
+    rerun_changed: bool,
     quiet: bool,
 ) -> Iterator[str]:
     """Validate the suite, on its data where they are present; say how many cells it has and how long they take."""
@@ -49,10 +51,14 @@ def dry_run(
         yield f"  shard {shard.number} of {shard.count}: {len(planned)} cells"
     if not has_data:
         return
-    recorded = survey(folder.scan(warn, move=False))
-    todo = [plan for plan in planned if is_left(recorded.get(plan.key), retry_failed)]
+    changes = CodeChanges({plan.key for plan in planned})
+    recorded = survey(changes.watch(folder.scan(warn, move=False)))
+    repeated = changes.found if rerun_changed else set()
+    todo = [plan for plan in planned if plan.key in repeated or is_left(recorded.get(plan.key), retry_failed)]
     if len(todo) < len(planned):
         yield f"  {len(planned) - len(todo)} of them have a record in '{one_line(str(folder.path))}'"
+    if not rerun_changed:
+        yield from (f"  {line}" for line in changes.lines())
     if device == "cuda" and not torch.cuda.is_available():
         yield "  how long they take cannot be tried here, without a GPU"
         return

@@ -31,11 +31,12 @@ def _prepare(label: str, sources: "Sources") -> Iterator[str]:
     import numpy as np
 
     from reweightbench.benchmark.contracts.registry import DATASETS
+    from reweightbench.benchmark.data.preloaded import load
 
     dataset = DATASETS.create(label)
     yield f"{one_line(label)}: licence {dataset.license}; source {dataset.source}"
     dataset.fetch(sources)
-    data = dataset.load(sources)
+    data = load(DATASETS.spec(dataset), sources).images
     size = "x".join(map(str, data.images.shape[1:3]))
     yield f"  {len(data.targets)} images of {size} pixels, variant {data.variant}, sha256 {data.fingerprint[:16]}"
     counts = np.bincount(data.targets, minlength=len(dataset.classes))

@@ -12,6 +12,7 @@ from reweightbench.benchmark.contracts.errors import UsageError
 
 if TYPE_CHECKING:
     from reweightbench.benchmark.cells.suite import Suite
+    from reweightbench.benchmark.records.folder import ResultsFolder
 
 
 @click.command("publish")
@@ -19,30 +20,67 @@ if TYPE_CHECKING:
 @results_option
 @selection_options
 @click.option("--into", type=click.Path(path_type=Path), default=Path("results"), help="Where to publish.")
-def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[str, ...], into: Path) -> None:
-    """Copy complete records of SUITE and their report, ready to commit."""
+@click.option("--replace", is_flag=True, help="Let results take the place of other ones of the same cells.")
+@click.option("--dry-run", is_flag=True, help="Say what would be published, and write nothing.")
+def command(
+    suite: str,
+    results: Path,
+    methods: tuple[str, ...],
+    seeds: tuple[str, ...],
+    into: Path,
+    replace: bool,
+    dry_run: bool,
+) -> None:
+    """Add complete records of SUITE to the published ones, packed, and report on all of them.
+
+    What is published stays: records are added, and replaced with --replace only.
+    """
+    from reweightbench.benchmark.cells.suite_file import load_suite
     from reweightbench.benchmark.commands.selection import select_suite
+    from reweightbench.benchmark.records import publishing
+    from reweightbench.benchmark.records.folder import ResultsFolder
 
     chosen, _ = select_suite(suite, methods, seeds)
-    say(_publish(chosen, results / chosen.name, into / chosen.name))
+    source, target = ResultsFolder(results / chosen.name), ResultsFolder(into / chosen.name)
+    keys = _check_complete(chosen, source)
+    addition = publishing.compare(source, target, keys, warn)
+    if addition.replaced and not replace:
+        raise UsageError(
+            f"{len(addition.replaced)} records of '{source.path}' have other results than the published ones in "
+            f"'{target.path}'; nothing is published, --replace puts them in their place"
+        )
+    say(f"{target.path}: {addition.describe()}{' (not yet: --dry-run)' if dry_run else ''}")
+    if not dry_run:
+        publishing.add(source, target, addition, warn)
+        say(report.write(_complete_part(load_suite(suite), chosen, target), target.path))
 
 
-def _publish(suite: "Suite", path: Path, target: Path) -> str:
-    """Copy the suite's records to `target` and write the report there; returns what to print."""
-    from reweightbench.benchmark.records.folder import ResultsFolder
+def _check_complete(suite: "Suite", source: "ResultsFolder") -> set[str]:
+    """The keys of the suite's cells; raises UsageError where one is not done, or a report would be refused."""
     from reweightbench.benchmark.records.survey import read_recorded
     from reweightbench.benchmark.report.findings import make_findings
     from reweightbench.benchmark.report.report import check_findings
 
-    planned, records = read_recorded(suite, path, warn)
+    planned, records = read_recorded(suite, source.path, warn)
     findings = make_findings(suite, planned, records)
     if findings.absent:
         raise UsageError(
             f"{len(findings.absent)} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
         )
-    # Refuses what cannot be published before anything is copied.
     check_findings(findings)
-    source, published = ResultsFolder(path), ResultsFolder(target)
-    published.claim(source.manifest())
-    published.copy_from(source, {plan.key for plan in planned})
-    return report.write(suite, target)
+    return {plan.key for plan in planned}
+
+
+def _complete_part(whole: "Suite", chosen: "Suite", target: "ResultsFolder") -> "Suite":
+    """The suite with those seeds that are published for all chosen methods, and the methods published for them."""
+    from reweightbench.benchmark.cells.plan import select
+    from reweightbench.benchmark.records.survey import read_recorded
+
+    methods = list(dict.fromkeys([*whole.methods, *chosen.methods]))
+    seeds = sorted({*whole.seeds, *chosen.seeds})
+    planned, records = read_recorded(select(whole, methods, seeds), target.path, warn)
+    done = {record.key for record in records if record.status == "ok"}
+    absent = {(plan.method, plan.seed) for plan in planned if plan.key not in done}
+    kept = [seed for seed in seeds if not any((method, seed) in absent for method in chosen.methods)]
+    complete = [method for method in methods if not any((method, seed) in absent for seed in kept)]
+    return select(whole, complete, kept)

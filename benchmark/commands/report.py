@@ -37,19 +37,23 @@ def command(
 
 def write(suite: "Suite", path: Path, *, allow_partial: bool = False, allow_mixed: bool = False) -> str:
     """Write tables and plots beside the records of a results folder; returns what to print."""
+    from reweightbench.benchmark.records.provenance import CodeChanges
     from reweightbench.benchmark.records.survey import read_recorded
     from reweightbench.benchmark.report.report import write_report
 
     planned, records = read_recorded(suite, path, warn)
+    changes = CodeChanges({plan.key for plan in planned})
     written = write_report(
         suite,
         planned,
-        records,
+        changes.watch(records),
         path / "report",
         timings=_fitting_timings(path, planned),
         allow_partial=allow_partial,
         allow_mixed=allow_mixed,
     )
+    for line in changes.lines():
+        warn(line)
     return written.text
 
 

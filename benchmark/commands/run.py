@@ -29,6 +29,7 @@ from reweightbench.benchmark.commands.options import (
 @device_option
 @weights_option
 @click.option("--retry-failed", is_flag=True, help="Run failed cells again.")
+@click.option("--rerun-changed", is_flag=True, help="Run cells again whose records were made by other code.")
 @click.option("--shard", help="Only part I of N parts of the grid: I/N; 'merge' brings them together.")
 @click.option(
     "--deterministic", is_flag=True, help="Only operations that repeat to the last bit, slower on a GPU."
@@ -48,6 +49,7 @@ def command(
     device: str,
     weights: str | None,
     retry_failed: bool,
+    rerun_changed: bool,
     timeout: float | None,
     memory_per_cell: float | None,
     checkpoint_every: int | None,
@@ -101,7 +103,15 @@ def command(
         # How many cells a cluster can take is known when it is there.
         count = workers.jobs if engine == "local" else jobs or 1
         for line in describe(
-            chosen, folder, sources, place, shard=part, jobs=count, retry_failed=retry_failed, quiet=quiet
+            chosen,
+            folder,
+            sources,
+            place,
+            shard=part,
+            jobs=count,
+            retry_failed=retry_failed,
+            rerun_changed=rerun_changed,
+            quiet=quiet,
         ):
             say(line)
         return
@@ -117,6 +127,7 @@ def command(
         shard=part,
         checkpoint_every=checkpoint_every,
         retry_failed=retry_failed,
+        rerun_changed=rerun_changed,
         quiet=quiet,
         warn=warn,
     )

@@ -31,12 +31,14 @@ def command(suite: str, results: Path, methods: tuple[str, ...], seeds: tuple[st
 
 
 def _describe(suite: "Suite", path: Path) -> Iterator[str]:
-    """Counts by status and the time that is left, then a line per failed cell."""
+    """Counts by status, the time that is left and what other code has made, then a line per failed cell."""
     from reweightbench.benchmark.grid.schedule import Schedule
+    from reweightbench.benchmark.records.provenance import CodeChanges
     from reweightbench.benchmark.records.survey import describe_seconds, durations, read_recorded, survey
 
     planned, records = read_recorded(suite, path, warn)
-    known = survey(records)
+    changes = CodeChanges({plan.key for plan in planned})
+    known = survey(changes.watch(records))
     counts = Counter(known[plan.key].status if plan.key in known else "missing" for plan in planned)
     yield f"{suite.name}: {len(planned)} cells, " + ", ".join(
         f"{count} {name}" for name, count in counts.items()
@@ -45,6 +47,7 @@ def _describe(suite: "Suite", path: Path) -> Iterator[str]:
     left = Schedule(todo, planned, durations(known)).seconds_left(1)
     if left > 0:
         yield f"  about {describe_seconds(left)} of one worker's time left"
+    yield from (f"  {line}" for line in changes.lines())
     yield from _describe_failures(planned, known)
 
 

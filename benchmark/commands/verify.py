@@ -58,12 +58,18 @@ def command(
         found.append(verified)
         say(f"{verified.verdict:8} {one_line(f'{describe_plan(verified.planned)}: {verified.reason}')}")
 
+    chosen_cells = choose_sample(planned, records, sample, sample_seed)
+    keys = {plan.key for plan in chosen_cells}
+    arrays = {
+        outcome.record.key: outcome.arrays for outcome in ResultsFolder(folder).outcomes(warn, keys=keys)
+    }
     verify(
-        choose_sample(planned, records, sample, sample_seed),
+        chosen_cells,
         planned,
         records,
-        sources,
-        Workers(jobs=count, threads=chosen.numerics.threads),
+        arrays,
+        sources=sources,
+        workers=Workers(jobs=count, threads=chosen.numerics.threads),
         tell=tell,
     )
     sys.exit(0 if all(verified.is_good for verified in found) else 1)

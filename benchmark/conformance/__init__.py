@@ -1,1 +1,1 @@
-"""What `reweightbench check` promises of a method, and how each promise is tried."""
+"""What a method must keep to, and how `reweightbench check` tries each promise."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from reweightbench.benchmark.conformance import declarations, losses, short_training, weights
+from reweightbench.benchmark.conformance import declarations, devices, losses, short_training, weights
 from reweightbench.benchmark.contracts.registry import METHODS
 
 Check = Callable[[str], None]
@@ -28,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     weights.equal_states_give_equal_weights,
     weights.hooks_leave_the_run_as_it_is,
     losses.evaluation_keeps_one_logit_per_class,
+    devices.tensors_stay_on_the_models_device,
     short_training.a_training_goes_on_from_a_checkpoint,
     short_training.a_short_training_ends_well_and_repeats_exactly,
 )

@@ -33,10 +33,13 @@ def count_epochs(method: Method, least: int) -> int:
 
 
 def rehearse(
-    label: str, needs: frozenset[Need] | None = None, watch: Watch | None = None
+    label: str,
+    needs: frozenset[Need] | None = None,
+    watch: Watch | None = None,
+    workbench: Workbench | None = None,
 ) -> Iterator[tuple[Step, Tensor]]:
     """A step of every epoch with its weights; `watch` is told after each hook, with what was there before it."""
-    workbench, method = Workbench(), METHODS.create(label)
+    workbench, method = workbench or Workbench(), METHODS.create(label)
     problem = workbench.problem(method, epochs=count_epochs(method, 10), needs=needs)
     step = None
 

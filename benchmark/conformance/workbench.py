@@ -40,13 +40,19 @@ def build_network(dropout: float = 0.0) -> Classifier:
 
 
 class Workbench:
-    """Fixed examples and a network, from which problems, batches and steps are made.
+    """Fixed examples and a network on a device, from which problems, batches and steps are made.
 
     Everything but the generator of the method is a function of `seed`.
     """
 
-    def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float32, dropout: float = 0.0) -> None:
-        self._seed, self._dtype, self._dropout = seed, dtype, dropout
+    def __init__(
+        self,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        dropout: float = 0.0,
+        device: str = "cpu",
+    ) -> None:
+        self._seed, self._dtype, self._dropout, self._device = seed, dtype, dropout, device
         stream = torch.Generator().manual_seed(seed)
         total = TRAINING_EXAMPLES + CLEAN_EXAMPLES
         self._images = torch.randn(total, 1, 8, 8, generator=stream, dtype=dtype)
@@ -56,9 +62,11 @@ class Workbench:
         )
         places = torch.randperm(TRAINING_EXAMPLES, generator=stream)
         self._targets[:TRAINING_EXAMPLES] = self._targets[places]
+        self._images, self._targets = self._images.to(device), self._targets.to(device)
 
     def batch(self, index: Tensor) -> Batch:
         """The examples at those places."""
+        index = index.to(self._device, non_blocking=True)
         return Batch(index, self._images[index], self._targets[index])
 
     def problem(
@@ -85,7 +93,7 @@ class Workbench:
             size=TRAINING_EXAMPLES,
             classes=CLASSES,
             epochs=epochs,
-            model=model.to(self._dtype).train(),
+            model=model.to(self._device, self._dtype).train(),
             generator=torch.Generator().manual_seed(generator_seed),
             needs=needs,
             knowledge=Knowledge(

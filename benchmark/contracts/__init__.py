@@ -1,1 +1,1 @@
-"""What a method, a dataset, a corruption and a network are, and what they are built with."""
+"""What a method, dataset, corruption and network are: hooks, names, errors, random streams."""

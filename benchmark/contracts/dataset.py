@@ -32,6 +32,7 @@ class ImageData:
     test part where there is one; `groups` `(n,)` int64 names what no split may divide. `fingerprint` is
     the sha256 of the arrays. `variant` tells copies of a dataset apart that are not comparable.
     `mean` and `std` `(ch,)` are of pixel values in [0, 1], over the images outside the official test part.
+    `describe` makes all three from the arrays; what it did not make is checked against them.
     """
 
     images: NDArray[np.uint8]
@@ -42,6 +43,7 @@ class ImageData:
     std: tuple[float, ...]
     is_test: NDArray[np.bool_] | None = None
     groups: NDArray[np.int64] | None = None
+    is_described: bool = field(default=False, init=False, repr=False, compare=False)
 
 
 @dataclass

@@ -1,21 +1,30 @@
 """Finding the classes of components in the package's modules and in a user's own files."""
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import snake_case
+from reweightbench.benchmark.contracts.private_modules import (
+    forget,
+    make_module,
+    name_module,
+    own_folder_first,
+    read_loaded,
+)
+from reweightbench.benchmark.contracts.siblings import digest_files, read_files
 from reweightbench.benchmark.contracts.text import describe_error
 
 C = TypeVar("C")
+
+_LOADED: dict[str, str] = {}
+"""Digests of users' files by the names of their modules."""
 
 
 def find_modules(name: str) -> Iterator[ModuleType]:
@@ -25,23 +34,38 @@ def find_modules(name: str) -> Iterator[ModuleType]:
         yield importlib.import_module(f"{name}.{entry.name}")
 
 
-@cache
-def load_file(path: Path, digest: str) -> ModuleType:
-    """The module of a user's file, loaded once per content; raises UsageError where it cannot be loaded."""
-    spec = importlib.util.spec_from_file_location(f"reweightbench_user_{digest[:16]}", path)
-    if spec is None or spec.loader is None:
+def load_file(path: Path) -> tuple[ModuleType, str]:
+    """The module of a user's file, and the digest of the file with the siblings that it imports.
+
+    It is loaded once per content. Raises UsageError where it cannot be loaded.
+    """
+    if path.suffix != ".py":
         raise UsageError(f"'{path}' is no Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
+    module = make_module(path, digest_files(read_files(path)))
+    held = sys.modules.get(module.__name__)
+    if held is not None and (held.__file__, _LOADED[held.__name__]) == (str(path), _digest(path)):
+        return held, _LOADED[held.__name__]
+    # What the same code has imported by a text may be something else in another folder, or have changed.
+    forget(module.__name__)
     # Dataclasses look up postponed annotations there.
     sys.modules[module.__name__] = module
     try:
-        spec.loader.exec_module(module)
+        with own_folder_first(module):
+            _execute(module)
     except BaseException as error:
-        del sys.modules[module.__name__]
+        forget(module.__name__)
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise UsageError(f"'{path}' cannot be loaded: {describe_error(error)}") from error
-    return module
+        reason = describe_error(error).replace(f"{module.__name__}.", "")
+        raise UsageError(f"'{path}' cannot be loaded: {reason}") from error
+    digest = _LOADED[module.__name__] = _digest(path)
+    return module, digest
+
+
+def read_user_files(path: Path) -> dict[str, bytes]:
+    """The contents of a user's file and of its siblings, those included that only a load has shown."""
+    files = read_files(path)
+    return read_loaded(path, name_module(digest_files(files))) | files
 
 
 def collect_classes(
@@ -64,3 +88,13 @@ def collect_classes(
             raise UsageError(f"two {kind}s are named '{name}': {files[0]} and {files[1]}; rename one")
         found[name] = cls
     return found
+
+
+def _digest(path: Path) -> str:
+    return digest_files(read_user_files(path))
+
+
+def _execute(module: ModuleType) -> None:
+    assert module.__spec__ is not None
+    assert module.__spec__.loader is not None
+    module.__spec__.loader.exec_module(module)

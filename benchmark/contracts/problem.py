@@ -109,7 +109,7 @@ class Problem:
         """
         point = {name: value.detach() for name, value in self.model.named_parameters()} | dict(parameters)
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        with self.random_state.replay(), torch.autocast(batch.inputs.device.type, enabled=False):
+        with self.random_state.replay():
             logits = functional_call(self.model, (point, buffers), (batch.inputs,))
         return self.example_losses(logits, batch)
 

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args, get_
 
 from pydantic import TypeAdapter, ValidationError
 
-from reweightbench.benchmark.contracts.discovery import collect_classes, find_modules, load_file
+from reweightbench.benchmark.contracts.discovery import (
+    collect_classes,
+    find_modules,
+    load_file,
+    read_user_files,
+)
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, parse_label, snake_case, suggest, write_label
+from reweightbench.benchmark.contracts.source_code import digest_modules, imported_components
 
 if TYPE_CHECKING:
     from reweightbench.benchmark.contracts.corruption import Imbalance, Noise
@@ -39,6 +45,7 @@ class Registry(Generic[C]):
         self._package = package
         self._classes: dict[str, type[C]] = {}
         self._versions: dict[str, str] = {}
+        self._imports: dict[str, list[str]] = {}
 
     @property
     def classes(self) -> Mapping[str, type[C]]:
@@ -51,16 +58,22 @@ class Registry(Generic[C]):
         return dict(sorted(self._classes.items()))
 
     def add_file(self, path: Path) -> list[str]:
-        """Load a user's own Python file and return the names it adds; their version is the file's sha256."""
+        """Load a user's own Python file and return the names it adds.
+
+        Their version is the digest of the file and of the modules that it imports from its own folder.
+        """
         if not path.is_file():
             raise UsageError(f"no file '{path}'; give the path of a Python file")
         shipped = self.defined_in(path)
         if shipped:
             return shipped
         known = self.classes
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        module = load_file(path, digest)
-        names = [name for name, cls in known.items() if cls.__module__ == module.__name__]
+        module, version = load_file(path)
+        names = [
+            name
+            for name, cls in known.items()
+            if cls.__module__ == module.__name__ and self._versions[name] == version
+        ]
         if names:
             return names
         added = collect_classes(module, self._base, self.kind, self._classes)
@@ -69,12 +82,25 @@ class Registry(Generic[C]):
                 f"'{path}' defines no {self.kind}; derive a class from {self._base.__qualname__}"
             )
         self._classes |= added
-        self._versions.update(dict.fromkeys(added, digest))
+        self._versions.update(dict.fromkeys(added, version))
+        files = read_user_files(path).values()
+        imports = sorted({name for source in files for name in imported_components(source)})
+        self._imports.update(dict.fromkeys(added, imports))
         return list(added)
 
     def is_own(self, name: str) -> bool:
         """Whether a component of that name came from a user's file."""
         return name in self._versions
+
+    def digest(self, name: str) -> str:
+        """The digest of a component's code: its module's and that of every component's module it imports.
+
+        Of a user's file the version stands for itself. Raises KeyError for a name that is not known.
+        """
+        if not self.is_own(name):
+            return digest_modules([self.classes[name].__module__])
+        version, imports = self._versions[name], self._imports[name]
+        return hashlib.sha256(f"{version} {digest_modules(imports)}".encode()).hexdigest()
 
     def defined_in(self, path: Path) -> list[str]:
         """Names of the package's own components whose code is that file."""

@@ -1,1 +1,1 @@
-"""What a cell trains on: images in memory, their parts, corruption and augmentation."""
+"""What a cell trains on: images in memory, their split, corruption and augmentation."""

@@ -1,4 +1,7 @@
-"""Batched augmentation: random numbers come from a CPU generator, so that they do not depend on the device."""
+"""Batched augmentation: random numbers come from a CPU generator, so that they do not depend on the device.
+
+They are copied to the device without waiting for it: `non_blocking` is safe in that direction.
+"""
 
 import math
 
@@ -51,7 +54,9 @@ def _crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     columns = torch.arange(width).expand(size, width)
     columns = torch.where(is_flipped, columns.flip(1), columns) + left
     rows = torch.arange(height) + top
-    pixels = (rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]).to(images.device)
+    pixels = (rows[:, :, None] * (width + 2 * padding) + columns[:, None, :]).to(
+        images.device, non_blocking=True
+    )
     padded = F.pad(images, (padding, padding, padding, padding)).flatten(2)
     return padded.gather(2, pixels.flatten(1)[:, None].expand(-1, channels, -1)).view_as(images)
 
@@ -64,13 +69,14 @@ def _lesion(images: Tensor, generator: torch.Generator) -> Tensor:
     scale = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], 1).clamp_max(1)
     shift = (1 - scale) * _uniform(size * 2, -1, 1, generator).view(size, 2)
     signs = torch.randint(2, (size, 2), generator=generator) * 2 - 1
-    transform = torch.cat([torch.diag_embed(scale * signs), shift[:, :, None]], 2).to(images.device)
+    transform = torch.cat([torch.diag_embed(scale * signs), shift[:, :, None]], 2).to(
+        images.device, non_blocking=True
+    )
     grid = F.affine_grid(transform, list(images.shape), align_corners=False)
     cropped = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    brightness, contrast, saturation = (
-        _uniform(size, 1 - COLOUR_JITTER, 1 + COLOUR_JITTER, generator).to(images.device)[:, None, None, None]
-        for _ in range(3)
-    )
+    colours = torch.stack([_uniform(size, 1 - COLOUR_JITTER, 1 + COLOUR_JITTER, generator) for _ in range(3)])
+    colours = colours.to(images.device, non_blocking=True)[:, :, None, None, None]
+    brightness, contrast, saturation = colours.unbind()
     cropped = cropped * brightness
     level = cropped.mean((1, 2, 3), keepdim=True)
     cropped = level + (cropped - level) * contrast

@@ -1,200 +1,222 @@
 """Images decoded from files and kept as `.npy`, so that only the first start pays for decoding.
 
 An entry of the cache is a folder that appears by one rename when it is complete: a reader sees all of it or
-nothing, and of two processes that write the same entry the second discards its own.
+nothing. It is named by the content of its files, and nothing in it is believed that the suite did not write.
 """
 
 import hashlib
-import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from reweightbench.benchmark.contracts.dataset import ImageData, Sources
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import open_foreign
+from reweightbench.benchmark.data.description import Decoded, describe, fingerprint, list_fields, restore
+from reweightbench.benchmark.data.sealed_folder import SealedFolder
+from reweightbench.benchmark.data.source_files import SourceFile, make_stamp, source_file
 
 # Part of every entry's name: raise it when the files in an entry or the decoding of images change.
-FORMAT = 1
+FORMAT = 2
+LARGEST_ARRAY = 2**40
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """What a dataset reads from its files; arrays as in `ImageData`."""
+@dataclass(frozen=True)
+class Inputs:
+    """All that decoded arrays depend on: files, each under the name it has for the dataset, and `options`.
 
-    images: NDArray[np.uint8]
-    targets: NDArray[np.int64]
-    variant: str
-    is_test: NDArray[np.bool_] | None = None
-    groups: NDArray[np.int64] | None = None
-
-
-def describe(decoded: Decoded) -> ImageData:
-    """The images with their fingerprint and pixel statistics."""
-    mean, std = _pixel_statistics(decoded.images, decoded.is_test)
-    return ImageData(**vars(decoded), fingerprint=_fingerprint(decoded), mean=mean, std=std)
-
-
-def digest_files(folder: Path, paths: Iterable[Path], *options: str | int) -> str:
-    """The sha256 of the files' names below `folder`, sizes and modification times, and of `options`.
-
-    Raises UsageError where a file is missing.
+    Several files of one name are copies of one another; others are refused.
     """
-    digest = hashlib.sha256("\0".join(map(str, options)).encode())
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError as error:
-            raise UsageError(f"cannot read '{path}' ({error.strerror}); get the file again") from None
-        name = str(path).removeprefix(str(folder))
-        digest.update(f"\n{name}\0{status.st_size}\0{status.st_mtime_ns}".encode())
-    return digest.hexdigest()
+
+    files: Sequence[tuple[str, SourceFile]]
+    options: tuple[object, ...]
+
+    def stamp(self) -> str:
+        """A digest that changes with every change of a file, though it may stay the same file; reads none."""
+        parts = [(name, file.path, file.member, file.stamp) for name, file in self.files]
+        return _hash(repr((FORMAT, self.options, parts)))
+
+    def content(self, dataset: str) -> str:
+        """The digest of the options and of the files' content; raises UsageError where copies differ."""
+        first: dict[str, tuple[str, SourceFile]] = {}
+        for name, file in tqdm(
+            self.files, desc=f"checking {dataset}", delay=1, unit="file", leave=False, disable=None
+        ):
+            digest = file.digest()
+            known, other = first.setdefault(name, (digest, file))
+            if known != digest:
+                raise UsageError(
+                    f"'{other}' and '{file}' differ, but both are '{name}'; remove the wrong one"
+                )
+        parts = [(name, digest) for name, (digest, _) in sorted(first.items())]
+        return _hash(repr((FORMAT, self.options, parts)))
+
+    def check_unchanged(self) -> None:
+        """Raise UsageError for a file that was changed since it was found: digest and images may differ then."""
+        for _, file in self.files:
+            if source_file(Path(file.path), file.limit).stamp != file.stamp:
+                raise UsageError(f"'{file.path}' was changed while it was read; run the command again")
 
 
-def read_images(
-    paths: Sequence[Path], size: int, name: str, check: Callable[[Path, tuple[int, int]], None] | None = None
-) -> NDArray[np.uint8]:
-    """RGB images `(n, size, size, 3)` of JPEG files, resized by antialiased bilinear interpolation.
+def cached(sources: Sources, name: str, inputs: Inputs, decode: Callable[[], Decoded]) -> ImageData:
+    """The images of the entry for `inputs`, which `decode` fills where it is absent or damaged.
 
-    `check` sees each path with the original `(width, height)`. Raises UsageError naming a damaged file.
+    `inputs` must cover all that the arrays depend on. Images come back memory-mapped and read-only. Of several
+    processes one decodes and the others wait for it. A cache that cannot be written, or that others can write
+    to, costs time, not results: a warning is logged and the images stay in memory.
     """
-    images = np.empty((len(paths), size, size, 3), dtype=np.uint8)
-
-    def read(index: int) -> None:
-        try:
-            # Only the JPEG decoder: what a file claims to be must not choose among Pillow's many parsers.
-            with Image.open(paths[index], formats=["JPEG"]) as image:
-                if check is not None:
-                    check(paths[index], image.size)
-                pixels = image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UsageError(
-                f"'{paths[index]}' is not a readable JPEG ({error}); get the file again"
-            ) from None
-        images[index] = np.asarray(pixels.resize((size, size), Image.Resampling.BILINEAR))
-
-    def read_block(block: range) -> int:
-        for index in block:
-            read(index)
-        return len(block)
-
-    # Pillow decodes without the interpreter lock; blocks, because handing over single small images costs more
-    # than decoding them. `disable=None` shows the bar on terminals only.
-    blocks = [range(start, min(start + 64, len(paths))) for start in range(0, len(paths), 64)]
-    bar = tqdm(desc=f"decoding {name}", total=len(paths), delay=1, unit="image", disable=None)
-    with bar, ThreadPoolExecutor(2) as pool:
-        for count in pool.map(read_block, blocks):
-            bar.update(count)
-    return images
-
-
-def cached(sources: Sources, name: str, inputs_digest: str, decode: Callable[[], Decoded]) -> ImageData:
-    """The images of the entry for `inputs_digest`, which `decode` fills where it is absent or damaged.
-
-    `inputs_digest` must cover all that the arrays depend on. Images come back memory-mapped and read-only.
-    A cache that cannot be written costs time, not results: a warning is logged and the images stay in memory.
-    """
-    digest = hashlib.sha256(f"{FORMAT}\0{inputs_digest}".encode()).hexdigest()
-    entry = sources.cache_dir / f"{name}-{digest[:16]}"
-    found = _read(entry)
+    try:
+        cache = _Cache(SealedFolder(sources.cache_dir), name)
+    except OSError as error:
+        logger.warning("images are decoded at every start: cannot use the cache: %s", error)
+        inputs.content(name)
+        return describe(decode())
+    stamp = inputs.stamp()
+    found = cache.find(stamp)
     if found is not None:
         return found
-    data = describe(decode())
-    try:
-        _write(entry, data)
-    except OSError as error:
-        logger.warning("images are decoded at every start: cannot write the cache '%s': %s", entry, error)
-    return _read(entry) or data
+    with cache.lock():
+        return cache.find(stamp) or cache.fill(inputs, decode)
 
 
-def _read(entry: Path) -> ImageData | None:
-    """The entry's content, or None where it is absent or damaged: its arrays must have its fingerprint."""
-    try:
-        description = json.loads((entry / "description.json").read_text())
-        names = description.pop("arrays")
-        arrays = {
-            name: np.load(entry / f"{name}.npy", allow_pickle=False) for name in names if name != "images"
+class _Cache:
+    """The entries of one dataset, each for one content of its files, and the stamps known to have that content."""
+
+    def __init__(self, folder: SealedFolder, name: str) -> None:
+        self._folder = folder
+        self._name = name
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Wait until no other process decodes this dataset."""
+        lock = FileLock(self._folder.path / f".{self._name}.lock")
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError) as error:
+            # Two processes that decode at once waste time, and do no harm.
+            logger.info("cannot lock the cache: %s", error)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def find(self, stamp: str) -> ImageData | None:
+        """The images of files that bear the stamp, if they were decoded before."""
+        known = self._folder.read(self._stamp_file(stamp), stamp)
+        return None if known is None else self._read(str(known["content"]))
+
+    def fill(self, inputs: Inputs, decode: Callable[[], Decoded]) -> ImageData:
+        """The images of the inputs, decoded and written if there is no entry of the same content yet."""
+        stamp, content = inputs.stamp(), inputs.content(self._name)
+        data = self._read(content)
+        try:
+            if data is None:
+                data = describe(decode())
+                inputs.check_unchanged()
+                self._write(content, data)
+            self._folder.write(self._stamp_file(stamp), stamp, {"content": content})
+        except OSError as error:
+            if data is None:
+                raise
+            logger.warning("images are decoded at every start: cannot write the cache: %s", error)
+        return self._read(content) or data
+
+    def _entry(self, content: str) -> Path:
+        return self._folder.path / f"{self._name}-{content[:16]}"
+
+    def _stamp_file(self, stamp: str) -> Path:
+        return self._folder.path / f"{self._name}-{stamp[:16]}.stamp"
+
+    def _read(self, content: str) -> ImageData | None:
+        """The entry's images, or None where it is absent, damaged or not the suite's own.
+
+        Its description is sealed. Its arrays are as they were written, or have the fingerprint of that time.
+        """
+        entry = self._entry(content)
+        description = self._folder.read(entry / "description.json", content)
+        if description is None:
+            return None
+        try:
+            arrays: dict[str, Any] = {}
+            stamps = {}
+            for name in description["arrays"]:
+                arrays[name], stamps[name] = _read_array(entry / f"{name}.npy", is_mapped=name == "images")
+            data = restore(**description["values"], **arrays)
+        except Exception:  # noqa: BLE001  numpy raises errors of a dozen types on damaged files
+            return None
+        if stamps == description["arrays"]:
+            return data
+        if fingerprint(data) != data.fingerprint:
+            return None
+        with suppress(OSError):
+            self._describe(entry, content, data, stamps)
+        return data
+
+    def _write(self, content: str, data: ImageData) -> None:
+        """Put the entry in place of what stands there."""
+        entry = self._entry(content)
+        temporary = entry.with_name(f".{entry.name}-{uuid4().hex}")
+        try:
+            temporary.mkdir(mode=0o700)
+            stamps = {
+                name: _write_array(temporary / f"{name}.npy", value)
+                for name, value in list_fields(data)
+                if isinstance(value, np.ndarray)
+            }
+            self._describe(temporary, content, data, stamps)
+            if entry.is_symlink() or entry.is_file():
+                entry.unlink()
+            elif entry.exists():
+                entry.rename(temporary / "damaged")
+            temporary.rename(entry)
+            shutil.rmtree(entry / "damaged", ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _describe(self, entry: Path, content: str, data: ImageData, stamps: dict[str, list[int]]) -> None:
+        """Write what the entry holds beside its arrays, and what their files look like."""
+        values = {
+            name: value for name, value in list_fields(data) if value is not None and name not in stamps
         }
-        arrays["images"] = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
-        mean, std = tuple(description.pop("mean")), tuple(description.pop("std"))
-        data = ImageData(mean=mean, std=std, **arrays, **description)
-        return data if data.fingerprint == _fingerprint(data) else None
-    except Exception:  # noqa: BLE001  json and np.load raise errors of a dozen types on damaged files
-        return None
+        self._folder.write(entry / "description.json", content, {"values": values, "arrays": stamps})
 
 
-def _write(entry: Path, data: ImageData) -> None:
-    """Put the entry in place, unless another process has done so meanwhile."""
-    temporary = entry.with_name(f".{entry.name}-{uuid4().hex}")
-    try:
-        temporary.mkdir(parents=True)
-        values = vars(data)
-        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-        for name, array in arrays.items():
-            with (temporary / f"{name}.npy").open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-                file.flush()
-                # A rename may reach the disk before the data does: without this, a power cut leaves zeros.
-                os.fsync(file.fileno())
-        description = {
-            name: value for name, value in values.items() if value is not None and name not in arrays
-        }
-        (temporary / "description.json").write_text(json.dumps(description | {"arrays": list(arrays)}))
-        _put(temporary, entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _write_array(path: Path, array: NDArray[Any]) -> list[int]:
+    """Write an array and return the stamp of its file."""
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        # A rename may reach the disk before the data does: without this, a power cut leaves zeros.
+        os.fsync(file.fileno())
+    return list(make_stamp(path.stat()))
 
 
-def _put(temporary: Path, entry: Path) -> None:
-    """Rename `temporary` to `entry`; a readable entry that stands there stays, a damaged one goes."""
-    try:
-        temporary.rename(entry)
-    except OSError:
-        if _read(entry) is not None:
-            return
-        if entry.exists():
-            entry.rename(temporary / "damaged")
-        temporary.rename(entry)
-        shutil.rmtree(entry / "damaged", ignore_errors=True)
+def _read_array(path: Path, is_mapped: bool) -> tuple[NDArray[Any], list[int]]:
+    """An array and the stamp of its file; raises UsageError or ValueError where it is damaged."""
+    with open_foreign(path, LARGEST_ARRAY, links=False) as file:
+        stamp = list(make_stamp(os.fstat(file.fileno())))
+        if not is_mapped:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            return array, stamp
+        np.lib.format.read_magic(file)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype.hasobject or is_fortran:
+            raise ValueError(f"'{path}' holds an array of {dtype} that cannot be mapped")
+        return np.memmap(file, dtype, "r", file.tell(), shape), stamp
 
 
-def _fingerprint(decoded: Decoded | ImageData) -> str:
-    """The sha256 of all arrays with their names, types and shapes."""
-    digest = hashlib.sha256()
-    for name, array in sorted(vars(decoded).items()):
-        if isinstance(array, np.ndarray):
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _pixel_statistics(
-    images: NDArray[np.uint8], is_test: NDArray[np.bool_] | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation `(ch,)` of pixels in [0, 1] outside the official test part.
-
-    From histograms: exact sums whatever the chunks, and no float copy of all images.
-    """
-    ids = np.arange(len(images)) if is_test is None else np.flatnonzero(~is_test)
-    counts = np.zeros((images.shape[-1], 256), dtype=np.int64)
-    # Chunks of about a megabyte stay in the processor's cache, which is three times as fast as large ones.
-    step = max(1, 2**20 // images[0].size)
-    for start in range(0, len(ids), step):
-        pixels = images[ids[start : start + step]].reshape(-1, len(counts))
-        for channel, values in enumerate(pixels.T):
-            counts[channel] += np.bincount(values, minlength=256)
-    levels = np.arange(256) / 255
-    mean = counts @ levels / counts.sum(axis=1)
-    variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / counts.sum(axis=1)
-    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

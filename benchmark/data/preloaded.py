@@ -8,6 +8,7 @@ from pathlib import Path
 from reweightbench.benchmark.contracts.dataset import Dataset, ImageData, Sources
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import DATASETS
+from reweightbench.benchmark.data.soundness import check_sound
 
 VARIABLE = "REWEIGHTBENCH_DATASET"
 
@@ -39,13 +40,18 @@ def load_announced() -> None:
 
 
 def load(dataset: Spec, sources: Sources) -> Loaded:
-    """The dataset with its images, loaded now unless the fork server has done so."""
+    """The dataset with its images, loaded now unless the fork server has done so.
+
+    Raises UsageError where they are not what a dataset promises.
+    """
     return _preloaded.get(_describe(dataset, sources)) or _load(dataset, sources)
 
 
 def _load(spec: Spec, sources: Sources) -> Loaded:
     dataset = DATASETS.restore(spec)
-    return Loaded(dataset, dataset.load(sources))
+    images = dataset.load(sources)
+    check_sound(spec.name, dataset, images)
+    return Loaded(dataset, images)
 
 
 def _describe(dataset: Spec, sources: Sources) -> str:

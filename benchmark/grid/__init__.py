@@ -1,1 +1,1 @@
-"""Running many cells: their order, the workers, the cluster, and running published ones again."""
+"""Running many cells: their order, workers and time limits, the cluster, published cells again."""

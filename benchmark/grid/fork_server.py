@@ -28,8 +28,6 @@ def start(threads: int) -> multiprocessing.context.ForkServerContext:
     """
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
-    # Deterministic matrix products on CUDA need it before CUDA starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     context = multiprocessing.get_context("forkserver")
     # A worker imports the main module again; what that imports from here should be there already.
     loaded = [name for name in sys.modules if name.startswith("reweightbench.")]

@@ -13,17 +13,21 @@ import numpy as np
 import sklearn.datasets
 import torch
 
-from reweightbench.benchmark.contracts.registry import DATASETS, METHODS
+from reweightbench.benchmark.cells.catalogue import find_digest, find_engine_digest
 from reweightbench.benchmark.data.preloaded import load_announced
+from reweightbench.benchmark.records.code_list import REGISTRIES
 from reweightbench.benchmark.records.environment import git_commit
 from reweightbench.benchmark.training import run
 from reweightbench.benchmark.training.metrics import compute_metrics
 
 __all__ = ["run", "sklearn"]
 
-# Discovery imports every method and dataset.
-assert METHODS.classes
-assert DATASETS.classes
+# Discovery imports every method and dataset. Their digests are of the code that is loaded here, whatever becomes
+# of the files while a grid runs.
+find_engine_digest()
+for registry in REGISTRIES.values():
+    for name in registry.classes:
+        find_digest(registry, name)
 
 # Both are lazy in torch and take seconds in a process that pays for them alone: optimizers import the
 # compiler, and the first forward-mode pass compiles its rules. No backward pass here: it must not start
@@ -42,7 +46,6 @@ with contextlib.suppress(Exception):
 
 # A collection in a worker would write to every object here, and so copy the memory that workers share. At the
 # end of this process everything is collected after all, or libraries would complain of leaks.
-gc.collect()
 gc.freeze()
 gc.enable()
 atexit.register(gc.unfreeze)

@@ -19,6 +19,7 @@ import torch
 
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.discovery import read_user_files
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import METHODS, NETWORKS
@@ -65,10 +66,13 @@ def run_cells(
 
 @dataclass(frozen=True)
 class Freight:
-    """What a node needs beside the cell: `sources`, and the `contents` of the users' method files by name."""
+    """What a node needs beside the cell: `sources`, and the `contents` of each user's method file, by method.
+
+    Contents are those of the file and of the modules beside it that it imports, by path from its folder.
+    """
 
     sources: Sources
-    contents: Mapping[str, bytes]
+    contents: Mapping[str, Mapping[str, bytes]]
 
     @classmethod
     def pack(cls, sources: Sources) -> Self:
@@ -80,7 +84,7 @@ class Freight:
             cache_dir=sources.cache_dir.resolve(),
             method_files=files,
         )
-        return cls(packed, {name: path.read_bytes() for name, path in files.items()})
+        return cls(packed, {name: read_user_files(path) for name, path in files.items()})
 
     @contextmanager
     def unpacked(self, method: str) -> Iterator[Sources]:
@@ -88,12 +92,19 @@ class Freight:
         if method not in self.contents:
             yield replace(self.sources, method_files={})
             return
-        path, content = self.sources.method_files[method], self.contents[method]
+        path, contents = self.sources.method_files[method], self.contents[method]
         with tempfile.TemporaryDirectory(prefix="reweightbench-") as folder:
-            if not (path.is_file() and path.read_bytes() == content):
-                path = Path(folder) / "own.py"
-                path.write_bytes(content)
+            if not (path.is_file() and read_user_files(path) == contents):
+                path = Path(folder, path.name)
+                _write_files(contents, path.parent)
             yield replace(self.sources, method_files={method: path})
+
+
+def _write_files(contents: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in contents.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
 
 
 @dataclass

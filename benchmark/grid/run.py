@@ -17,8 +17,16 @@ from reweightbench.benchmark.grid.local import Finish, Workers, run_cells
 from reweightbench.benchmark.grid.planning import plan_on_data
 from reweightbench.benchmark.grid.schedule import Schedule
 from reweightbench.benchmark.records.folder import Manifest, ResultsFolder
+from reweightbench.benchmark.records.provenance import CodeChanges
 from reweightbench.benchmark.records.record import Outcome, Record
-from reweightbench.benchmark.records.survey import Warn, describe_seconds, durations, is_left, survey
+from reweightbench.benchmark.records.survey import (
+    Warn,
+    describe_plan,
+    describe_seconds,
+    durations,
+    is_left,
+    survey,
+)
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 
 Engine = Callable[[Iterable[Cell], Sources, Workers, Finish], None]
@@ -39,18 +47,37 @@ def run(
     shard: Shard,
     checkpoint_every: int | None,
     retry_failed: bool,
+    rerun_changed: bool,
     quiet: bool,
     warn: Warn,
 ) -> int:
-    """Run what has no record yet; returns how many cells of the suite, or of its shard, have failed."""
+    """Run what has no record yet; returns how many cells of the suite, or of its shard, have failed.
+
+    With `rerun_changed` also what has a record of other code; it stays until there is another result.
+    """
     planned, loaded = plan_on_data(suite, sources, device)
     data = loaded.images
     planned = shard.select(planned)
     NETWORKS.create(suite.model).find_weights(sources)
     folder.claim(_describe(suite, data, device))
     workers = replace(workers, checkpoints=Checkpoints(folder.checkpoints.resolve(), checkpoint_every))
-    recorded = survey(folder.scan(warn))
-    known = {key: entry for key, entry in recorded.items() if not is_left(entry, retry_failed)}
+    plans = {plan.key: plan for plan in planned}
+    changes = CodeChanges(plans)
+    recorded = survey(changes.watch(folder.scan(warn)))
+    repeated = changes.found if rerun_changed else set()
+    if repeated and folder.is_packed:
+        raise UsageError(
+            f"'{folder.path}' holds packed records, which --rerun-changed does not replace; unpack them into "
+            "another folder with 'reweightbench merge' and run there"
+        )
+    if not rerun_changed:
+        for line in changes.lines():
+            warn(line)
+    known = {
+        key: entry
+        for key, entry in recorded.items()
+        if key not in repeated and not is_left(entry, retry_failed)
+    }
     schedule = Schedule([plan for plan in planned if plan.key not in known], planned, durations(recorded))
     statuses = Counter(known[plan.key].status for plan in planned if plan.key in known)
     cached = statuses.total()
@@ -65,7 +92,12 @@ def run(
 
         def finish(outcome: Outcome, seconds: float) -> None:
             _check_data(outcome.record, data)
-            record = folder.write(outcome)
+            record = folder.write(outcome, replace=outcome.record.key in repeated)
+            if record.status != outcome.record.status and record.key in repeated:
+                failure = outcome.record
+                told = describe_plan(plans[failure.key])
+                warn(f"{failure.status} in repeating {told}: {failure.reason}; its earlier record stays")
+                record = failure
             # A cell that went on from a checkpoint took longer than its worker.
             schedule.note(record, max(seconds, record.cost.total_seconds if record.cost else 0))
             statuses[record.status] += 1

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from reweightbench.benchmark.cells.plan import Planned
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.data.preloaded import load
 from reweightbench.benchmark.grid.local import Workers, run_cells
-from reweightbench.benchmark.records.record import COMPARED_FIELDS, Outcome, Record
+from reweightbench.benchmark.records.record import COMPARED_FIELDS, Arrays, Outcome, Record
+
+WIDEST = 0.2
+"""Width of an interval beyond which lying in it says nothing about a balanced accuracy."""
 
 Verdict = Literal["equal", "within", "differs", "unknown", "failed"]
 
@@ -53,21 +58,28 @@ def verify(
     sample: Sequence[Planned],
     planned: Sequence[Planned],
     records: Mapping[str, Record],
+    arrays: Mapping[str, Arrays],
+    *,
     sources: Sources,
     workers: Workers,
-    *,
     tell: Callable[[Verified], None],
 ) -> None:
     """Run the sample and tell how each cell compares with its record, as soon as it has ended.
 
     Where the environment is the same, the whole result has to be: metrics, curves and the hash of the trained
-    weights. Elsewhere balanced accuracy has to lie where another seed's would.
+    weights. Elsewhere balanced accuracy has to lie where another seed's would. Everywhere the `arrays` that lie
+    beside a record have to fit it and the data.
     """
     plans = {plan.key: plan for plan in sample}
+    targets = load(sample[0].cell.dataset, sources).images.targets
 
     def finish(outcome: Outcome, seconds: float) -> None:
         plan = plans[outcome.record.key]
-        tell(Verified(plan, *compare(plan, outcome.record, planned, records)))
+        verdict, reason = compare(plan, outcome.record, planned, records)
+        problem = find_misfit(arrays.get(plan.key, {}), outcome.arrays, records[plan.key], targets)
+        if problem and verdict != "failed":
+            verdict, reason = "differs", problem
+        tell(Verified(plan, verdict, reason))
 
     run_cells((plan.cell for plan in sample), sources, workers, finish)
 
@@ -94,8 +106,30 @@ def compare(
     if len(scores) < 2:
         return "unknown", f"{change}; other {' and '.join(different)}, and a single seed gives no interval"
     low, high = predict_interval(scores)
+    if high - low > WIDEST:
+        return "unknown", (
+            f"{change}; other {' and '.join(different)}, and the recorded seeds lie so far apart that another one "
+            f"may be anything from {100 * max(low, 0):.1f} to {100 * min(high, 1):.1f}"
+        )
     place = f"{change}, another seed's lies in [{100 * low:.2f}, {100 * high:.2f}]"
     return ("within" if low <= new <= high else "differs"), f"{place}; other {' and '.join(different)}"
+
+
+def find_misfit(known: Arrays, again: Arrays, record: Record, targets: NDArray[np.int64]) -> str:
+    """What a record's arrays contradict: the split of the cell, or the record by the true `targets` `(n,)`.
+
+    Empty where they fit, and where there are none.
+    """
+    for name in known.keys() & again.keys() - {"predictions"}:
+        if not np.array_equal(known[name], again[name]):
+            return f"the recorded ids of the {name} part are not those of this cell"
+    if record.result is None or not {"test", "predictions"} <= known.keys():
+        return ""
+    confusion = np.zeros_like(record.result.last.confusion)
+    np.add.at(confusion, (targets[known["test"]], known["predictions"]), 1)
+    if confusion.tolist() != record.result.last.confusion:
+        return "the recorded predictions do not give the recorded confusion matrix"
+    return ""
 
 
 def predict_interval(scores: Sequence[float]) -> tuple[float, float]:

@@ -7,9 +7,13 @@ from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import NonFiniteLossError
 from reweightbench.benchmark.contracts.text import describe_error, one_line
 from reweightbench.benchmark.records.environment import describe_environment, status_bytes
+from reweightbench.benchmark.records.provenance import describe_code
 from reweightbench.benchmark.records.record import Outcome, Record, Status
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_outcome
+
+MEMORY_SIGNS = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+"""How torch says on a CPU, on a GPU, and on behalf of CUDA's libraries that memory did not suffice."""
 
 
 def attempt(
@@ -29,7 +33,7 @@ def attempt(
         return make_failure(cell, "oom", describe_error(error))
     except BaseException as error:  # noqa: BLE001 - whatever a method raises must cost only its own cell
         reason = describe_error(error)
-        is_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
+        is_memory = any(sign in reason for sign in MEMORY_SIGNS)
         return make_failure(cell, "oom" if is_memory else "error", reason)
 
 
@@ -48,6 +52,11 @@ def _limit_memory(memory: int) -> None:
 def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
     """The outcome of a cell that did not come to its end."""
     record = Record(
-        key=cell.key, cell=cell, status=status, reason=one_line(reason), environment=describe_environment()
+        key=cell.key,
+        cell=cell,
+        status=status,
+        reason=one_line(reason),
+        environment=describe_environment(),
+        sources=describe_code(cell),
     )
     return Outcome(record, {})

@@ -2,6 +2,8 @@
 
 import hashlib
 import urllib.parse
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,16 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import open_foreign, open_foreign_zip
 
 ADDRESS = "https://download.pytorch.org/models/"
 WEIGHTS = r"none|imagenet|sha256:[0-9a-f]{16}"
+LARGEST_CHECKPOINT = 4 * 2**30
+REMEDY = "--weights takes the path of a checkpoint or 'none'"
+CONVERTIBLE = frozenset((torch.float16, torch.bfloat16, torch.float32, torch.float64))
 
 
 def identify(path: Path, checkpoint: str) -> str:
     """`imagenet` if the file's digest is the one in torchvision's file name, else `sha256:<16 digits>`."""
-    if not path.is_file():
-        raise UsageError(f"no weights file '{path}'; --weights takes the path of a checkpoint or 'none'")
-    with path.open("rb") as file:
+    with open_foreign(path, LARGEST_CHECKPOINT, remedy=REMEDY) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return "imagenet" if digest.startswith(_published_digest(checkpoint)) else f"sha256:{digest[:16]}"
 
@@ -42,7 +46,11 @@ def download(checkpoint: str) -> Path:
 
 
 def fit(body: nn.Module, path: Path) -> None:
-    """Copy the checkpoint into the body, its classifier `fc` left out; raises UsageError if it does not fit."""
+    """Copy the checkpoint into the body, its classifier `fc` left out.
+
+    Floating-point numbers of another width are converted. Raises UsageError, which names the tensor, for what does
+    not fit the body or is no finite dense number.
+    """
     state = {name: value for name, value in _read(path).items() if not str(name).startswith("fc.")}
     fault = _find_misfit(body.state_dict(), state)
     if fault is not None:
@@ -59,13 +67,21 @@ def _published_digest(checkpoint: str) -> str:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint. Code in a pickle is refused, and no fallback would run it."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # Damaged bytes make the unpickler raise nearly anything.
-        raise UsageError(
-            f"'{path}' is no checkpoint that torch.load(weights_only=True) reads; save a plain state_dict"
-        ) from error
+    with open_foreign(path, LARGEST_CHECKPOINT, remedy=REMEDY) as file:
+        if zipfile.is_zipfile(file):
+            with open_foreign_zip(path, LARGEST_CHECKPOINT, LARGEST_CHECKPOINT, remedy=REMEDY):
+                pass  # its members are within reason
+        file.seek(0)
+        try:
+            # What torch warns of, such as sparse tensors, is refused by name afterwards.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            # Damaged bytes make the unpickler raise nearly anything.
+            raise UsageError(
+                f"'{path}' is no checkpoint that torch.load(weights_only=True) reads; save a plain state_dict"
+            ) from error
     if not isinstance(state, dict):
         raise UsageError(
             f"'{path}' holds a {type(state).__name__}, not a state_dict; save model.state_dict()"
@@ -74,7 +90,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _find_misfit(expected: Mapping[str, Tensor], state: Mapping[str, object]) -> str | None:
-    """The first difference in names or shapes. Old checkpoints do not count batches, and need not."""
+    """The first tensor that does not fit. Old checkpoints do not count batches, and need not."""
     for name, value in expected.items():
         found = state.get(name)
         if found is None:
@@ -84,5 +100,30 @@ def _find_misfit(expected: Mapping[str, Tensor], state: Mapping[str, object]) ->
             return f"'{name}' is no tensor"
         elif found.shape != value.shape:
             return f"'{name}' has shape {tuple(found.shape)}, not {tuple(value.shape)}"
+        else:
+            fault = _find_fault(found, value.dtype, name)
+            if fault is not None:
+                return f"'{name}' {fault}"
     unknown = [name for name in state if name not in expected]
     return f"'{unknown[0]}' is unknown" if unknown else None
+
+
+def _find_fault(found: Tensor, dtype: torch.dtype, name: str) -> str | None:
+    """Why a tensor of the right shape cannot be copied into one of `dtype`."""
+    if found.is_meta:
+        return "is on the meta device, without values"
+    if found.is_quantized or found.layout != torch.strided:
+        return f"is {'quantised' if found.is_quantized else found.layout}, not dense"
+    if dtype.is_floating_point:
+        return _find_number_fault(found, dtype, name)
+    is_count = found.dtype in {torch.int64, torch.int32} and bool((found >= 0).all())
+    return None if is_count else f"is {found.dtype}, not a count of type {dtype}"
+
+
+def _find_number_fault(found: Tensor, dtype: torch.dtype, name: str) -> str | None:
+    if found.dtype not in CONVERTIBLE:
+        return f"is {found.dtype}, not {dtype}"
+    if not found.to(dtype).isfinite().all():
+        return f"holds NaN or infinite values in {dtype}"
+    is_negative = name.endswith("running_var") and bool((found < 0).any())
+    return "holds negative variances" if is_negative else None

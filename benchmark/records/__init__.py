@@ -1,1 +1,1 @@
-"""What is written down about a run, and where."""
+"""What is written down about a run, its environment too; folders of it, read and merged."""

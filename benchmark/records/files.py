@@ -2,17 +2,22 @@
 
 import os
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomically(path: Path, *content: bytes | memoryview) -> None:
-    """Write a file so that it is whole or absent, also if the process or the machine stops midway."""
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A stream to write a file that is whole or absent, also if the process or the machine stops midway.
+
+    The file takes its place when the block ends; an exception in the block leaves what was there.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as stream:
-            for part in content:
-                stream.write(part)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -23,3 +28,10 @@ def write_atomically(path: Path, *content: bytes | memoryview) -> None:
             # Writing and flushing do not say which file they failed on.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+    """Write a file so that it is whole or absent."""
+    with open_atomically(path) as stream:
+        for part in content:
+            stream.write(part)

@@ -1,33 +1,34 @@
-"""A results folder: one record per cell, written so that a crash at any moment loses nothing.
+"""A results folder: one record per cell, in single files while cells run, in one packed file when published.
 
 <folder>/manifest.json       what all records have in common
 <folder>/records/<key>.json  the record; its presence says that the cell is finished
 <folder>/records/<key>.npz   ids of the split and the test predictions
+<folder>/records.parquet     records and their arrays, a row each; a single file counts where the row is a failure
 <folder>/checkpoints/        of cells that are not finished
 <folder>/timing/<name>.json  seconds per step of the suite's methods on one machine
 """
 
-import io
-import json
-import re
-from collections.abc import Callable, Iterator, Set
-from contextlib import suppress
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import ValidationError
 
 from reweightbench.benchmark.cells.cell import Frozen
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import read_foreign
+from reweightbench.benchmark.records import single
 from reweightbench.benchmark.records.files import write_atomically
 from reweightbench.benchmark.records.record import SCHEMA_VERSION, Outcome, Record
 from reweightbench.benchmark.records.timing import Timing, file_name
 
+MOST_MANIFEST_BYTES, MOST_TIMING_BYTES = 2**20, 2**28
+
 ENDS = {"ok", "error", "nonfinite"}
 """Statuses to which a cell would come from its checkpoint again."""
-
-RECORD_NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
 class Manifest(Frozen):
@@ -52,13 +53,14 @@ class ResultsFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self._records = path / "records"
+        self._packed = path / "records.parquet"
         self._timing = path / "timing"
         self._manifest = path / "manifest.json"
 
     def claim(self, manifest: Manifest) -> None:
         """Make the folder hold `manifest`; raises UsageError where it holds another one."""
-        if not self._manifest.exists():
-            self._records.mkdir(parents=True, exist_ok=True)
+        if not self.is_claimed:
+            self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self._manifest, manifest.model_dump_json(indent=1).encode())
             return
         self.check(manifest)
@@ -75,14 +77,25 @@ class ResultsFolder:
 
     def manifest(self) -> Manifest:
         """What the folder holds."""
-        if not self._manifest.is_file():
+        if not self.is_claimed:
             raise UsageError(f"no results in '{self.path}'; start with 'reweightbench run'")
+        content = read_foreign(self._manifest, MOST_MANIFEST_BYTES)
         try:
-            return Manifest.model_validate_json(self._manifest.read_bytes())
+            return Manifest.model_validate_json(content)
         except ValidationError:
             raise UsageError(
                 f"'{self._manifest}' does not parse; remove it and run the suite again, records are kept"
             ) from None
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether the folder is one of results."""
+        return os.path.lexists(self._manifest)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether there is a file of packed records, whatever it is."""
+        return os.path.lexists(self._packed)
 
     def read(self, warn: Callable[[str], None], *, move: bool = True) -> dict[str, Record]:
         """All records by key: some 30 KB of memory each, so only for a folder known to be small."""
@@ -91,49 +104,63 @@ class ResultsFolder:
     def scan(self, warn: Callable[[str], None], *, move: bool = True) -> Iterator[Record]:
         """The records by and by, in the order of keys, each checked when its turn comes.
 
-        A file that does not parse is named through `warn`, and moved aside if `move`. Keep of a record what
+        One that does not parse is named through `warn`, and its file moved aside if `move`. Keep of a record what
         is needed: thousands of whole ones fill the memory and slow down Python's garbage collector.
         """
-        for path in sorted(self._records.glob("*.json"), key=lambda path: path.name):
-            if not RECORD_NAME.fullmatch(path.name):
-                continue
-            try:
-                record = Record.model_validate_json(path.read_bytes())
-                problem = "" if record.key == record.cell.key == path.stem else "its key is not its cell's"
-            except ValidationError as error:
-                _check_schema(path)
-                problem = f"{error.error_count()} fields do not fit, first {error.errors()[0]['msg']}"
-            if problem and not move:
-                warn(f"record '{path}' is unreadable ({problem}) and left out")
-            elif problem:
-                aside = path.with_suffix(".json.unreadable")
-                path.replace(aside)
-                warn(
-                    f"record '{path}' is unreadable ({problem}); moved to '{aside.name}', the cell will run again"
-                )
-            else:
-                yield record
+        return (outcome.record for outcome in self.outcomes(warn, with_arrays=False, move=move))
 
-    def write(self, outcome: Outcome) -> Record:
+    def outcomes(
+        self,
+        warn: Callable[[str], None],
+        *,
+        keys: Set[str] | None = None,
+        with_arrays: bool = True,
+        move: bool = False,
+    ) -> Iterator[Outcome]:
+        """The records of some keys, or all, with their arrays, as `scan` reads them.
+
+        Raises UsageError where the folder has a packed file that is damaged, or two results of one cell.
+        """
+        singles = single.read(self._records, warn, keys=keys, with_arrays=with_arrays, move=move)
+        if not self.is_packed:
+            return singles
+        # A folder without such a file does not wait for the library that reads it.
+        from reweightbench.benchmark.records import packed
+
+        rows = packed.read(self._packed, warn, keys=keys, with_arrays=with_arrays)
+        if not self._records.is_dir():
+            return rows
+        both = heapq.merge(rows, singles, key=_key)
+        return (self._choose(list(held)) for _, held in groupby(both, _key))
+
+    def _choose(self, held: Sequence[Outcome]) -> Outcome:
+        """Of a cell's packed record and its single one the finished one, else the single one."""
+        finished = [outcome for outcome in held if outcome.record.status == "ok"]
+        if len(finished) > 1 and finished[0].record.result != finished[1].record.result:
+            raise UsageError(
+                f"'{self._packed}' and '{self._records}' hold different results of cell {_key(held[0])}; remove the "
+                "wrong one, 'reweightbench verify' tells which it is"
+            )
+        return finished[0] if finished else held[-1]
+
+    def write(self, outcome: Outcome, *, replace: bool = False) -> Record:
         """Write a record and its arrays, the record last, unless the cell is finished already.
 
-        Returns the record that stands. Raises UsageError where another process has finished it with another result.
+        With `replace` a result takes the place of an earlier one; a failure never does. Returns the record that
+        stands. Raises UsageError where another process has finished it with another result.
         """
         name = outcome.record.key
-        finished = self._find_finished(name)
-        if finished is not None:
-            if outcome.record.result not in (None, finished.result):
+        held = next(self.outcomes(lambda _: None, keys={name}, with_arrays=False), None)
+        is_finished = held is not None and held.record.status == "ok"
+        if held is not None and is_finished and not (replace and outcome.record.status == "ok"):
+            if outcome.record.result not in (None, held.record.result):
                 raise UsageError(
                     f"another process has finished a cell in '{self.path}' with a different result "
-                    f"(records/{name}.json), which stays; 'reweightbench verify' tells whether it is right"
+                    f"(record {name}), which stays; 'reweightbench verify' tells whether it is right"
                 )
             self._remove_checkpoint(name)
-            return finished
-        if outcome.arrays:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, allow_pickle=False, **outcome.arrays)
-            write_atomically(self._records / f"{name}.npz", buffer.getvalue())
-        write_atomically(self._records / f"{name}.json", outcome.record.model_dump_json().encode() + b"\n")
+            return held.record
+        single.write(self._records, outcome)
         if outcome.record.status in ENDS:
             self._remove_checkpoint(name)
         return outcome.record
@@ -162,48 +189,45 @@ class ResultsFolder:
     def _timing_path(self, hardware: str) -> Path:
         return self._timing / f"{file_name(hardware)}.json"
 
-    def copy_from(self, source: "ResultsFolder", keys: Set[str]) -> None:
-        """Make these records of another folder, and its finished timings, the only ones here."""
-        for key in sorted(keys):
-            self.take(source, key)
-        for path in self._records.iterdir():
-            if path.stem not in keys:
-                path.unlink()
-        for path in self._timing.glob("*.json"):
-            path.unlink()
-        for timing in source.timings():
-            self.write_timing(timing)
+    def take(self, source: "ResultsFolder", keys: Set[str], warn: Callable[[str], None]) -> None:
+        """Write these records of another folder as single files, in the place of any here."""
+        for outcome in source.all_of(keys, warn):
+            single.write(self._records, outcome)
 
-    def take(self, source: "ResultsFolder", key: str) -> None:
-        """Copy one record of another folder in the place of any here, the record itself last."""
-        for path in sorted(source.files(key), key=lambda path: path.suffix, reverse=True):
-            write_atomically(self._records / path.name, path.read_bytes())
+    def pack(self, outcomes: Iterable[Outcome]) -> None:
+        """Hold these records, given in the order of keys, in the packed file; single files of them are removed."""
+        from reweightbench.benchmark.records import packed
 
-    def _find_finished(self, key: str) -> Record | None:
-        path = self._records / f"{key}.json"
-        record = Record.model_validate_json(path.read_bytes()) if path.exists() else None
-        return record if record and record.status == "ok" else None
+        keys = set()
 
-    def files(self, key: str) -> Iterator[Path]:
-        """The files of one record."""
-        return (
-            path for path in (self._records / f"{key}.json", self._records / f"{key}.npz") if path.exists()
-        )
+        def noted() -> Iterator[Outcome]:
+            for outcome in outcomes:
+                keys.add(outcome.record.key)
+                yield outcome
+
+        packed.write(self._packed, noted())
+        single.remove(self._records, keys)
+
+    def all_of(self, keys: Set[str], warn: Callable[[str], None]) -> Iterator[Outcome]:
+        """The records of all these keys with their arrays; raises UsageError at the end where some are missing."""
+        missing = set(keys)
+        for outcome in self.outcomes(warn, keys=keys):
+            missing.remove(outcome.record.key)
+            yield outcome
+        if missing:
+            raise UsageError(
+                f"{len(missing)} of {len(keys)} records of '{self.path}' cannot be read with their arrays; "
+                "remove them and run their cells again"
+            )
+
+
+def _key(outcome: Outcome) -> str:
+    return outcome.record.key
 
 
 def _parse_timing(path: Path) -> Timing:
+    content = read_foreign(path, MOST_TIMING_BYTES)
     try:
-        return Timing.model_validate_json(path.read_bytes())
+        return Timing.model_validate_json(content)
     except ValidationError:
         raise UsageError(f"timing '{path}' does not parse; remove it and measure again") from None
-
-
-def _check_schema(path: Path) -> None:
-    """Raise UsageError for a record of another schema version: it is no damage, and stays where it is."""
-    with suppress(ValueError, AttributeError):
-        version = json.loads(path.read_bytes()).get("schema_version", SCHEMA_VERSION)
-        if version != SCHEMA_VERSION:
-            raise UsageError(
-                f"record '{path}' has schema version {version}, this installation reads {SCHEMA_VERSION}; "
-                "use the version of reweightbench that wrote it"
-            )

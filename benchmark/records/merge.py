@@ -39,18 +39,19 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
                 method = METHODS.label(record.cell.method)
                 raise UsageError(
                     f"'{known.folder.path}' and '{folder.path}' hold different results of {method}, seed "
-                    f"{record.cell.seed} (records/{key}.json); remove the wrong one, 'reweightbench verify' with "
+                    f"{record.cell.seed} (record {key}); remove the wrong one, 'reweightbench verify' with "
                     "--methods and --seeds tells which it is"
                 )
-    copied = {key: found.folder for key, found in held.items() if found.folder is not target}
-    for key, folder in copied.items():
-        target.take(folder, key)
+    copied = 0
     for folder in sources:
+        keys = {key for key, found in held.items() if found.folder is folder}
+        target.take(folder, keys, warn)
+        copied += len(keys)
         for timing in folder.timings():
             known_timing = target.timing(timing.hardware)
             if known_timing is None or not known_timing.is_complete:
                 target.write_timing(timing)
-    return len(copied)
+    return copied
 
 
 def _hold(folder: ResultsFolder, record: Record) -> _Held:

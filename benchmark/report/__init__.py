@@ -1,1 +1,1 @@
-"""Tables, plots and page of a suite, made from records alone."""
+"""Leaderboard, tables, plots and page of a suite, made from records alone."""

@@ -77,7 +77,7 @@ def draw_confusion(findings: Findings, budget: str, clean_size: int) -> Figure:
         counts = findings.confusions[budget, clean_size, hardest, method]
         totals = counts.sum(axis=1, keepdims=True)
         image = _draw_map(
-            axes, np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0), 0.005
+            axes, np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0), 0.005
         )
         _name_ticks(axes, names, names)
     for row in panels:
@@ -114,13 +114,16 @@ def _in_order(order: list[str], present: set[str]) -> list[str]:
 
 
 def _draw_map(axes: Axes, values: NDArray[np.float64], least: float = 0.0) -> AxesImage:
-    """Fractions `(rows, columns)` as colours; where there is room also in percent, from `least` on."""
+    """Fractions `(rows, columns)` as colours; where there is room also in percent, from `least` on.
+
+    A fraction is NaN where a class has no example: a dash in a row of others.
+    """
     image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     if values.shape[1] <= MOST_NUMBERS:
         for (row, column), value in np.ndenumerate(values):
-            if value >= least:
+            if value >= least or (np.isnan(value) and not np.isnan(values[row]).all()):
                 color = "white" if value > 0.55 else "#222222"
-                text = f"{100 * value:.0f}"
+                text = "\N{EN DASH}" if np.isnan(value) else f"{100 * value:.0f}"
                 shown = axes.text(column, row, text, ha="center", va="center", fontsize=6, color=color)
                 # Inside the panel by construction; asking each for its size takes most of the layout's time.
                 shown.set_in_layout(False)

@@ -45,9 +45,9 @@ class Figures(NamedTuple):
 class Finished:
     """A cell that ran to its end.
 
-    `recall` `(c,)` is of the last epoch. `curves` `(epochs,)` has NaN where a value is missing, and no curve
-    without a single value. Arrays take less memory than the record's lists, and Python's garbage collector
-    does not visit them.
+    `recall` `(c,)` is of the last epoch, NaN for a class without a test example. `curves` `(epochs,)` has NaN
+    where a value is missing, and no curve without a single value. Arrays take less memory than the record's
+    lists, and Python's garbage collector does not visit them.
     """
 
     planned: Planned
@@ -69,7 +69,7 @@ def condense(planned: Planned, result: Result, cost: Cost, environment: Environm
     return Finished(
         planned=planned,
         figures=_figures(result, cost),
-        recall=np.array(result.last.recall),
+        recall=np.array(result.last.recall, dtype=np.float64),
         curves=curves,
         environment=environment,
         # Equal texts of many cells are kept once.

@@ -2,12 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tabulate import tabulate
+
+from reweightbench.benchmark.contracts.text import one_line
 
 ABSENT = "–"  # noqa: RUF001
 """What stands where there is no value."""
@@ -73,8 +74,8 @@ def to_markdown(table: Table, marks: Sequence[str] = (), heading: str = "#") -> 
 
 def to_text(table: Table, marks: Sequence[str] = ()) -> str:
     """A table for a terminal; the best of a column has a star."""
-    body = _tabulate(table, "simple", _one_line, lambda entry: _one_line(entry.text) + "*" * entry.is_best)
-    return "\n".join([_one_line(table.title), *marks, body, *table.notes]) + "\n"
+    body = _tabulate(table, "simple", one_line, lambda entry: one_line(entry.text) + "*" * entry.is_best)
+    return "\n".join([one_line(table.title), *map(one_line, marks), body, *map(one_line, table.notes)]) + "\n"
 
 
 def to_latex(table: Table, marks: Sequence[str] = ()) -> str:
@@ -87,7 +88,7 @@ def to_latex(table: Table, marks: Sequence[str] = ()) -> str:
     width = len(table.columns)
     sides = "".join("l" if is_text else "r" for is_text in table.is_text)
     lines = [
-        *(f"% {_one_line(text)}" for text in (table.title, *table.notes)),
+        *(f"% {one_line(text)}" for text in (table.title, *table.notes)),
         rf"\begin{{tabular}}{{{sides}}}",
         r"\toprule",
         " & ".join(map(escape_latex, table.columns)) + r" \\",
@@ -131,23 +132,19 @@ def share_notes(tables: Sequence[Table]) -> list[Table]:
 
 def escape_markdown(text: str) -> str:
     """Text on one line that Markdown shows as it is."""
-    return _one_line(text).translate(MARKDOWN)
+    return one_line(text).translate(MARKDOWN)
 
 
 def escape_latex(text: str) -> str:
     """Text on one line that LaTeX typesets as it is."""
-    return "".join(LATEX.get(sign, sign) for sign in _one_line(text))
+    return "".join(LATEX.get(sign, sign) for sign in one_line(text))
 
 
 def _defuse(value: str | float) -> str | float:
     if isinstance(value, str):
-        text = _one_line(value)
+        text = one_line(value)
         return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
     return value
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
 
 
 def _tabulate(

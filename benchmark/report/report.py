@@ -1,5 +1,6 @@
 """The report of a suite: tables, plots and the page that holds them, made from records alone."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pandas as pd
 from reweightbench.benchmark.cells.plan import Planned
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import read_foreign_text
 from reweightbench.benchmark.records.record import Record
 from reweightbench.benchmark.records.timing import Timing
 from reweightbench.benchmark.report.findings import Findings, make_findings
@@ -18,6 +20,8 @@ from reweightbench.benchmark.report.frame import make_frame
 from reweightbench.benchmark.report.page import LINK, write_page
 from reweightbench.benchmark.report.plots import save_plots
 from reweightbench.benchmark.report.tables import make_tables, write_results
+
+MOST_PAGE_BYTES = 2**28
 
 PAGE = "leaderboard.md"
 FIRST = 5
@@ -120,8 +124,9 @@ def _check_data(findings: Findings) -> None:
 def _delete_earlier(folder: Path) -> None:
     """Delete the files that the earlier page links to: without it, nothing says that they are a report's."""
     page = folder / PAGE
-    if page.is_file():
-        for path in LINK.findall(page.read_text(encoding="utf-8")):
+    if os.path.lexists(page):
+        text = read_foreign_text(page, MOST_PAGE_BYTES, remedy="remove it and report again")
+        for path in LINK.findall(text):
             (folder / path).unlink(missing_ok=True)
 
 

@@ -1,1 +1,1 @@
-"""One cell on its way from data and network to its result."""
+"""One cell trained and evaluated: model, loop, learning rate, metrics, checkpoints."""

@@ -56,7 +56,8 @@ class Inputs:
 
     def make_batch(self, examples: Examples, index: Tensor, generator: torch.Generator) -> Batch:
         """The examples at `index` `(b,)`, augmented from `generator`."""
-        index = index.to(examples.images.device)
+        # Without waiting for the device, which has earlier steps to do.
+        index = index.to(examples.images.device, non_blocking=True)
         images = augment(examples.images[index], self.augmentation, self.mean, self.std, generator)
         return Batch(index, images.contiguous(memory_format=self.memory_format), examples.targets[index])
 

@@ -12,7 +12,10 @@ CALIBRATION_BINS = 15
 
 
 def compute_metrics(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> Metrics:
-    """Metrics of class probabilities `(n, c)` against true targets `(n,)`."""
+    """Metrics of class probabilities `(n, c)` against true targets `(n,)`.
+
+    A class without a target has the recall None and counts in no mean.
+    """
     from sklearn.metrics import confusion_matrix, f1_score  # noqa: PLC0415
 
     classes = probabilities.shape[1]
@@ -23,10 +26,10 @@ def compute_metrics(probabilities: NDArray[np.float64], targets: NDArray[np.int6
         accuracy=float((predictions == targets).mean()),
         balanced_accuracy=float(np.nanmean(recall)),
         macro_f1=float(
-            f1_score(targets, predictions, labels=range(classes), average="macro", zero_division=0)
+            f1_score(targets, predictions, labels=np.unique(targets), average="macro", zero_division=0)
         ),
         calibration_error=calibration_error(probabilities, targets),
-        recall=[float(value) for value in np.nan_to_num(recall)],
+        recall=[None if np.isnan(value) else float(value) for value in recall],
         confusion=confusion.tolist(),
     )
 

@@ -1,5 +1,6 @@
 """A cell made ready to train: its method, model and random streams on its data."""
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -144,6 +145,8 @@ def _set_numerics(cell: Cell) -> None:
     torch.backends.cudnn.benchmark = not cell.numerics.deterministic
     torch.use_deterministic_algorithms(cell.numerics.deterministic)
     if cell.device == "cuda":
+        # Deterministic matrix products need it; it is read once, before the first product of a process.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.cuda.reset_peak_memory_stats()
 
 

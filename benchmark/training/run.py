@@ -12,6 +12,7 @@ from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.data.cell_data import make_cell_data
 from reweightbench.benchmark.data.preloaded import load
 from reweightbench.benchmark.records.environment import describe_environment, peak_memory
+from reweightbench.benchmark.records.provenance import describe_code
 from reweightbench.benchmark.records.record import Arrays, Cost, Metrics, Outcome, Record
 from reweightbench.benchmark.training.checkpoint import Checkpoints, Progress, resume, save
 from reweightbench.benchmark.training.loop import Training
@@ -33,6 +34,8 @@ def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = 
     started = time.perf_counter()
     data = make_cell_data(cell, load(cell.dataset, sources))
     prepared = prepare(cell, data, sources)
+    # Before the training, during which files may change that this process has loaded.
+    code = describe_code(cell)
     progress = _train(prepared, checkpoints, started)
     weights_sha256 = hash_tensors(prepared.model.state_dict())
     last, best, predictions = _test(prepared, progress)
@@ -45,7 +48,13 @@ def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = 
         peak_memory_bytes=peak_memory(cell.device),
     )
     record = Record(
-        key=cell.key, cell=cell, status="ok", result=result, cost=cost, environment=describe_environment()
+        key=cell.key,
+        cell=cell,
+        status="ok",
+        result=result,
+        cost=cost,
+        environment=describe_environment(),
+        sources=code,
     )
     parts = {"test": data.split.test, "validation": data.split.validation, "clean": data.split.clean}
     arrays: Arrays = {name: ids.astype(np.int32) for name, ids in parts.items()}

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from reweightbench.benchmark.contracts.method import Method, Stage, Step
     from reweightbench.benchmark.contracts.network import Classifier, Network, Twin
     from reweightbench.benchmark.contracts.problem import Batch, Problem
+    from reweightbench.benchmark.data.description import Decoded, describe
     from reweightbench.benchmark.grid.local import Workers, run_cells
     from reweightbench.benchmark.records.record import Outcome, Record
+    from reweightbench.benchmark.records.table import load_records
     from reweightbench.benchmark.training.run import run_cell
 
 __version__ = "0.2.0"
@@ -30,6 +32,7 @@ __all__ = [
     "Cell",
     "Classifier",
     "Dataset",
+    "Decoded",
     "ImageData",
     "Imbalance",
     "Method",
@@ -48,6 +51,8 @@ __all__ = [
     "UsageError",
     "Workers",
     "__version__",
+    "describe",
+    "load_records",
     "load_suite",
     "plan_cells",
     "run_cell",
@@ -65,8 +70,10 @@ _MODULES = {
     "contracts.method": ("Method", "Stage", "Step"),
     "contracts.network": ("Classifier", "Network", "Twin"),
     "contracts.problem": ("Batch", "Problem"),
+    "data.description": ("Decoded", "describe"),
     "grid.local": ("Workers", "run_cells"),
     "records.record": ("Outcome", "Record"),
+    "records.table": ("load_records",),
     "training.run": ("run_cell",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

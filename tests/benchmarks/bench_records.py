@@ -1,4 +1,4 @@
-"""Large grids: reading and checking ten thousand records, reporting on them, and growth with their number."""
+"""Large grids: ten thousand records, in single files and packed, read, checked and reported on."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from made_up import ALL_CORRUPTIONS, ALL_METHODS, Grid, build_grid
+from reweightbench.benchmark.records import packed
 from reweightbench.benchmark.records.folder import ResultsFolder
 from reweightbench.benchmark.report.findings import make_findings
 from reweightbench.benchmark.report.report import write_report
@@ -18,6 +19,9 @@ SEEDS = 72
 PARTS = 4
 MOST = 1.25 * PARTS
 """What reading `PARTS` times as many records may take of the time."""
+
+MOST_PACKED = 1.0
+"""What reading packed records may take of the time that single files take."""
 
 LargeGrid = tuple[Grid, ResultsFolder]
 
@@ -61,16 +65,32 @@ def large_grid(is_measuring: bool, tmp_path_factory: pytest.TempPathFactory) -> 
     return make_large_grid(tmp_path_factory.mktemp("large"), SEEDS if is_measuring else PARTS)
 
 
-def test_reading_of_ten_thousand_records(benchmark: Any, large: LargeGrid) -> None:
-    benchmark.pedantic(read, args=(large,), rounds=3)
+@pytest.fixture(scope="module", name="large_packed")
+def packed_grid(large: LargeGrid, tmp_path_factory: pytest.TempPathFactory) -> LargeGrid:
+    """The same records, packed."""
+    grid, folder = large
+    path = tmp_path_factory.mktemp("packed")
+    packed.write(path / "records.parquet", folder.outcomes(print))
+    return grid, ResultsFolder(path)
+
+
+@pytest.fixture(name="chosen", params=["large", "large_packed"])
+def chosen_form(request: pytest.FixtureRequest) -> LargeGrid:
+    """Either form."""
+    grid: LargeGrid = request.getfixturevalue(request.param)
+    return grid
+
+
+def test_reading_of_ten_thousand_records(benchmark: Any, chosen: LargeGrid) -> None:
+    benchmark.pedantic(read, args=(chosen,), rounds=3)
 
 
 def test_report_of_ten_thousand_records(
-    benchmark: Any, large: LargeGrid, tmp_path: Path, is_measuring: bool
+    benchmark: Any, chosen: LargeGrid, tmp_path: Path, is_measuring: bool
 ) -> None:
     if not is_measuring:
         pytest.skip("the tests of reports make one like it")
-    grid, folder = large
+    grid, folder = chosen
 
     def report() -> None:
         write_report(grid.suite, grid.planned, folder.scan(print), tmp_path / "report")
@@ -86,3 +106,11 @@ def test_reading_time_grows_with_the_number_of_records(
     windows = {"all": reading_window(large), f"1 of {PARTS}": reading_window(small)}
     ratio = compare(windows, f"1 of {PARTS}", 5)["all"]
     assert not is_measuring or ratio.value <= MOST
+
+
+def test_packed_records_are_read_as_fast_as_single_files(
+    large: LargeGrid, large_packed: LargeGrid, compare: Any, is_measuring: bool
+) -> None:
+    windows = {"single files": reading_window(large), "packed": reading_window(large_packed)}
+    ratio = compare(windows, "single files", 5)["packed"]
+    assert not is_measuring or ratio.value <= MOST_PACKED

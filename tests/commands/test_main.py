@@ -215,11 +215,42 @@ def test_the_way_from_run_to_published_results() -> None:
     assert "random_weights" in reported.stdout
     published = call("publish", "mini.toml")
     assert published.exit_code == 0, published.output
-    assert len(list(Path("results/mini/records").glob("*.json"))) == 2
+    assert {path.name for path in Path("results/mini").iterdir()} == {
+        "manifest.json",
+        "records.parquet",
+        "report",
+    }
     assert (
         Path("results/mini/report/leaderboard.md").read_text()
         == Path("runs/mini/report/leaderboard.md").read_text()
     )
+
+
+def test_packed_records_serve_every_command_like_single_files() -> None:
+    assert call("run", "mini.toml", "--quiet").exit_code == 0
+    assert call("publish", "mini.toml").exit_code == 0
+    packed = Path("results/mini/records.parquet")
+    before = packed.read_bytes()
+    assert call("run", "mini.toml", "--quiet", "--results", "results").exit_code == 0
+    assert not Path("results/mini/records").exists()
+    assert "2 cells, 2 ok" in call("status", "mini.toml", "--results", "results").stdout
+    assert "2 of them have a record" in call("run", "mini.toml", "--dry-run", "--results", "results").stdout
+    assert "equal" in call("verify", "mini.toml", "--sample", "1").stdout
+    assert "2 records copied" in call("merge", "results/mini", "again/mini").stdout
+    for path in Path("runs/mini/records").iterdir():
+        assert Path("again/mini/records", path.name).read_bytes() == path.read_bytes()
+    assert call("publish", "mini.toml", "--results", "again").exit_code == 0
+    assert packed.read_bytes() == before
+    packed.write_bytes(before[:-9])
+    for arguments in (
+        ("run", "mini.toml", "--quiet", "--results", "results"),
+        ("status", "mini.toml", "--results", "results"),
+        ("report", "mini.toml", "--results", "results"),
+        ("publish", "mini.toml", "--results", "results", "--into", "elsewhere"),
+        ("verify", "mini.toml"),
+        ("merge", "results/mini", "another/mini"),
+    ):
+        assert_one_line(call(*arguments), "records.parquet", "remove it and run its cells")
 
 
 def test_a_partial_run_is_refused_unless_asked_for() -> None:

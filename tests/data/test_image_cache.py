@@ -1,20 +1,22 @@
-"""The cache of decoded images, and reading images from files."""
+"""The cache of decoded images."""
 
-import hashlib
+import json
 import logging
 import os
+import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from reweightbench.benchmark.contracts.dataset import ImageData, Sources
 from reweightbench.benchmark.contracts.errors import UsageError
-from reweightbench.benchmark.data.image_cache import Decoded, cached, describe, digest_files, read_images
+from reweightbench.benchmark.data.description import Decoded, describe
+from reweightbench.benchmark.data.image_cache import Inputs, cached
+from reweightbench.benchmark.data.source_files import source_file
 
 
 def make_decoded(seed: int = 0) -> Decoded:
@@ -31,12 +33,14 @@ def make_decoded(seed: int = 0) -> Decoded:
 class Counting:
     """A decoder that counts its calls."""
 
-    def __init__(self, decoded: Decoded | None = None) -> None:
+    def __init__(self, decoded: Decoded | None = None, pause: float = 0) -> None:
         self.calls = 0
         self._decoded = decoded or make_decoded()
+        self._pause = pause
 
     def __call__(self) -> Decoded:
         self.calls += 1
+        time.sleep(self._pause)
         return self._decoded
 
 
@@ -52,14 +56,19 @@ def sources(tmp_path: Path) -> Sources:
 
 
 def entry_of(sources: Sources) -> Path:
-    (entry,) = sources.cache_dir.iterdir()
+    (entry,) = (path for path in sources.cache_dir.iterdir() if path.is_dir())
     return entry
+
+
+def inputs(*options: str) -> Inputs:
+    """Inputs that no file is part of."""
+    return Inputs((), options)
 
 
 def test_second_load_reads_what_the_first_one_decoded(sources: Sources) -> None:
     decode = Counting()
-    first = cached(sources, "tiny", "digest", decode)
-    second = cached(sources, "tiny", "digest", decode)
+    first = cached(sources, "tiny", inputs("one"), decode)
+    second = cached(sources, "tiny", inputs("one"), decode)
     assert decode.calls == 1
     assert_same(first, describe(make_decoded()))
     assert_same(second, first)
@@ -68,23 +77,23 @@ def test_second_load_reads_what_the_first_one_decoded(sources: Sources) -> None:
 def test_absent_arrays_stay_absent(sources: Sources) -> None:
     decoded = Decoded(images=make_decoded().images, targets=make_decoded().targets, variant="tiny")
     for _ in range(2):
-        data = cached(sources, "tiny", "digest", lambda: decoded)
+        data = cached(sources, "tiny", inputs("one"), lambda: decoded)
         assert (data.is_test, data.groups) == (None, None)
 
 
 def test_images_are_mapped_not_loaded(sources: Sources) -> None:
-    data = cached(sources, "tiny", "digest", Counting())
+    data = cached(sources, "tiny", inputs("one"), Counting())
     assert isinstance(data.images, np.memmap)
     assert not data.images.flags.writeable
 
 
-@pytest.mark.parametrize(("name", "digest"), [("tiny", "other"), ("other", "digest")])
+@pytest.mark.parametrize(("name", "option"), [("tiny", "other"), ("other", "one")])
 def test_other_inputs_and_other_datasets_have_their_own_entries(
-    sources: Sources, name: str, digest: str
+    sources: Sources, name: str, option: str
 ) -> None:
-    cached(sources, "tiny", "digest", Counting())
+    cached(sources, "tiny", inputs("one"), Counting())
     other = Counting(make_decoded(seed=1))
-    data = cached(sources, name, digest, other)
+    data = cached(sources, name, inputs(option), other)
     assert other.calls == 1
     assert_same(data, describe(make_decoded(seed=1)))
 
@@ -110,12 +119,12 @@ def change_last_byte(path: Path) -> None:
 @pytest.mark.parametrize("damage", [truncate, empty, damage_header, change_last_byte, Path.unlink])
 @pytest.mark.parametrize("file", ["images.npy", "targets.npy", "description.json"])
 def test_damaged_entry_is_rebuilt(sources: Sources, file: str, damage: Callable[[Path], None]) -> None:
-    cached(sources, "tiny", "digest", Counting())
+    cached(sources, "tiny", inputs("one"), Counting())
     damage(entry_of(sources) / file)
     decode = Counting()
-    assert_same(cached(sources, "tiny", "digest", decode), describe(make_decoded()))
+    assert_same(cached(sources, "tiny", inputs("one"), decode), describe(make_decoded()))
     assert decode.calls == 1
-    cached(sources, "tiny", "digest", decode)
+    cached(sources, "tiny", inputs("one"), decode)
     assert decode.calls == 1, "the rebuilt entry is not read"
     assert sorted(path.name for path in entry_of(sources).iterdir()) == [
         *("description.json", "groups.npy", "images.npy", "is_test.npy", "targets.npy")
@@ -127,33 +136,28 @@ def test_objects_in_an_entry_are_never_unpickled(sources: Sources, tmp_path: Pat
         def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.touch, (tmp_path / "executed",)
 
-    cached(sources, "tiny", "digest", Counting())
+    cached(sources, "tiny", inputs("one"), Counting())
     np.save(entry_of(sources) / "targets.npy", np.array([Evil()], dtype=object), allow_pickle=True)
-    cached(sources, "tiny", "digest", Counting())
+    cached(sources, "tiny", inputs("one"), Counting())
     assert not (tmp_path / "executed").exists()
 
 
-def test_two_writers_of_one_entry_do_no_harm(sources: Sources) -> None:
-    both_decoding = Barrier(2, timeout=30)
-
-    def decode() -> Decoded:
-        both_decoding.wait()
-        return make_decoded()
-
+def test_of_two_that_load_at_once_one_decodes_and_the_other_waits(sources: Sources) -> None:
+    decode = Counting(pause=0.2)
     with ThreadPoolExecutor(2) as pool:
-        loads = [pool.submit(cached, sources, "tiny", "digest", decode) for _ in range(2)]
+        loads = [pool.submit(cached, sources, "tiny", inputs("one"), decode) for _ in range(2)]
     for load in loads:
         assert_same(load.result(), describe(make_decoded()))
-    assert entry_of(sources).name.startswith("tiny-")
+    assert decode.calls == 1
 
 
-def test_failed_decoding_leaves_nothing(sources: Sources) -> None:
+def test_failed_decoding_leaves_no_entry(sources: Sources) -> None:
     def decode() -> Decoded:
         raise UsageError("damaged")
 
     with pytest.raises(UsageError, match="damaged"):
-        cached(sources, "tiny", "digest", decode)
-    assert not sources.cache_dir.exists()
+        cached(sources, "tiny", inputs("one"), decode)
+    assert not [path for path in sources.cache_dir.iterdir() if path.name.startswith(("tiny", ".tiny-"))]
 
 
 def test_unwritable_cache_costs_time_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -161,129 +165,188 @@ def test_unwritable_cache_costs_time_only(tmp_path: Path, caplog: pytest.LogCapt
     sources = Sources(cache_dir=tmp_path / "file" / "cache")
     decode = Counting()
     with caplog.at_level(logging.WARNING):
-        assert_same(cached(sources, "tiny", "digest", decode), describe(make_decoded()))
-        cached(sources, "tiny", "digest", decode)
+        assert_same(cached(sources, "tiny", inputs("one"), decode), describe(make_decoded()))
+        cached(sources, "tiny", inputs("one"), decode)
     assert decode.calls == 2
-    assert "cannot write the cache" in caplog.text
+    assert "cannot use the cache" in caplog.text
     assert str(sources.cache_dir) in caplog.text
 
 
-def test_statistics_leave_out_the_test_part() -> None:
-    decoded = make_decoded()
-    data = describe(decoded)
-    pixels = decoded.images[:15] / 255
-    np.testing.assert_allclose(data.mean, pixels.mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(data.std, pixels.std(axis=(0, 1, 2)))
+def rewrite(entry: Path, **changes: object) -> None:
+    """Change the description of an entry, its seal left as it was."""
+    path = entry / "description.json"
+    content = json.loads(path.read_text())
+    content["values"] |= changes
+    path.write_text(json.dumps(content))
 
 
-def test_statistics_of_many_chunks() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (5, 700, 300, 3), dtype=np.uint8)
-    data = describe(Decoded(images=images, targets=np.zeros(5, dtype=np.int64), variant="large"))
-    np.testing.assert_allclose(data.mean, images.mean(axis=(0, 1, 2)) / 255)
-    np.testing.assert_allclose(data.std, images.std(axis=(0, 1, 2)) / 255)
+def forge_mean(entry: Path) -> None:
+    rewrite(entry, mean=[9.0, 9.0, 9.0])
 
 
-def test_fingerprint_covers_every_array() -> None:
-    base = vars(make_decoded())
-    changes = {
-        "images": base["images"] ^ 1,
-        "targets": base["targets"] + 1,
-        "is_test": ~base["is_test"],
-        "groups": base["groups"] + 1,
-    }
-    fingerprints = [describe(Decoded(**base | {name: value})).fingerprint for name, value in changes.items()]
-    assert len({describe(make_decoded()).fingerprint, *fingerprints}) == 5
-    assert describe(make_decoded()).fingerprint == describe(make_decoded()).fingerprint
-    assert len(fingerprints[0]) == len(hashlib.sha256().hexdigest())
+def forge_targets(entry: Path) -> None:
+    """Other targets, with the fingerprint that they have and the times that the file had."""
+    path = entry / "targets.npy"
+    status = path.stat()
+    np.save(path, np.zeros(20, dtype=np.int64))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    forged = describe(Decoded(**vars(make_decoded()) | {"targets": np.zeros(20, dtype=np.int64)}))
+    rewrite(entry, fingerprint=forged.fingerprint)
 
 
-def test_digest_of_files_sees_names_sizes_times_and_options(tmp_path: Path) -> None:
-    def digest(*options: int) -> str:
-        return digest_files(tmp_path, sorted(tmp_path.iterdir()), *options)
-
-    file = tmp_path / "a"
-    file.write_text("x")
-    os.utime(file, ns=(0, 0))
-    seen = [digest(), digest(32), digest(16)]
-    os.utime(file, ns=(0, 1))
-    seen.append(digest())
-    file.write_text("xx")
-    os.utime(file, ns=(0, 0))
-    seen.append(digest())
-    file.write_text("x")
-    file = file.rename(tmp_path / "b")
-    os.utime(file, ns=(0, 0))
-    seen.append(digest())
-    file = file.rename(tmp_path / "a")
-    assert len(set(seen)) == 6
-    assert digest() == seen[0]
+def forge_targets_alone(entry: Path) -> None:
+    status = (entry / "targets.npy").stat()
+    np.save(entry / "targets.npy", np.zeros(20, dtype=np.int64))
+    os.utime(entry / "targets.npy", ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_digest_does_not_depend_on_where_the_folder_is(tmp_path: Path) -> None:
-    digests = []
-    for folder in (tmp_path / "one", tmp_path / "another"):
+def take_from_another_cache(entry: Path) -> None:
+    other = Sources(cache_dir=entry.parent.parent / "other")
+    cached(other, "tiny", inputs("one"), Counting(make_decoded(seed=1)))
+    shutil.rmtree(entry)
+    entry_of(other).rename(entry)
+
+
+def link_to_an_array(entry: Path) -> None:
+    path = entry / "targets.npy"
+    path.rename(entry.parent / "targets.npy")
+    path.symlink_to(entry.parent / "targets.npy")
+
+
+def put_a_pipe(entry: Path) -> None:
+    (entry / "images.npy").unlink()
+    os.mkfifo(entry / "images.npy")
+
+
+def link_the_entry(entry: Path) -> None:
+    entry.rename(entry.parent / "moved")
+    entry.symlink_to(entry.parent / "moved")
+    forge_mean(entry)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        *(forge_mean, forge_targets, forge_targets_alone, take_from_another_cache),
+        *(link_to_an_array, put_a_pipe, link_the_entry),
+    ],
+)
+def test_what_the_suite_did_not_write_is_not_believed(
+    sources: Sources, forge: Callable[[Path], None]
+) -> None:
+    cached(sources, "tiny", inputs("one"), Counting())
+    forge(entry_of(sources))
+    decode = Counting()
+    assert_same(cached(sources, "tiny", inputs("one"), decode), describe(make_decoded()))
+    assert decode.calls == 1
+    cached(sources, "tiny", inputs("one"), decode)
+    assert decode.calls == 1, "the rebuilt entry is not read"
+
+
+def test_a_cache_that_was_copied_is_still_good(sources: Sources, tmp_path: Path) -> None:
+    cached(sources, "tiny", inputs("one"), Counting())
+    shutil.copytree(sources.cache_dir, tmp_path / "copy")
+    (tmp_path / "copy").chmod(0o700)
+    decode = Counting()
+    data = cached(Sources(cache_dir=tmp_path / "copy"), "tiny", inputs("one"), decode)
+    assert_same(data, describe(make_decoded()))
+    assert decode.calls == 0
+
+
+@pytest.mark.parametrize("rights", [0o777, 0o1777, 0o770, 0o702])
+def test_a_cache_that_others_can_write_to_is_not_used(
+    sources: Sources, rights: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    cached(sources, "tiny", inputs("one"), Counting())
+    sources.cache_dir.chmod(rights)
+    decode = Counting()
+    assert_same(cached(sources, "tiny", inputs("one"), decode), describe(make_decoded()))
+    assert decode.calls == 1
+    assert f"other users can write to '{sources.cache_dir}'; chmod go-w" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_cache_of_another_user_is_not_used(sources: Sources, caplog: pytest.LogCaptureFixture) -> None:
+    cached(sources, "tiny", inputs("one"), Counting())
+    os.chown(sources.cache_dir, 12345, 12345)
+    decode = Counting()
+    cached(sources, "tiny", inputs("one"), decode)
+    assert decode.calls == 1
+    assert "belongs to another user" in caplog.text
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.chmod(0o644), truncate, Path.unlink])
+def test_another_key_breaks_every_seal(sources: Sources, spoil: Callable[[Path], None]) -> None:
+    cached(sources, "tiny", inputs("one"), Counting())
+    spoil(sources.cache_dir / ".key")
+    decode = Counting()
+    assert_same(cached(sources, "tiny", inputs("one"), decode), describe(make_decoded()))
+    assert decode.calls == 1
+
+
+def files_of(folder: Path) -> Inputs:
+    return Inputs([(path.stem, source_file(path, 100)) for path in sorted(folder.iterdir())], ())
+
+
+def write_in_place(path: Path) -> None:
+    path.write_text("2")
+
+
+def replace_by_another(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_text("2")
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [write_in_place, replace_by_another])
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_noticed(
+    sources: Sources, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    status = (folder / "a").stat()
+    cached(sources, "tiny", files_of(folder), Counting())
+    change(folder / "a")
+    os.utime(folder / "a", ns=(status.st_atime_ns, status.st_mtime_ns))
+    other = Counting(make_decoded(seed=1))
+    assert_same(cached(sources, "tiny", files_of(folder), other), describe(make_decoded(seed=1)))
+    assert other.calls == 1
+
+
+def test_a_file_that_changes_while_it_is_decoded_makes_no_entry(sources: Sources, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+
+    def decode() -> Decoded:
+        (folder / "a").write_text("2")
+        return make_decoded()
+
+    with pytest.raises(UsageError, match="a' was changed while it was read; run the command again"):
+        cached(sources, "tiny", files_of(folder), decode)
+    assert not list(sources.cache_dir.glob("tiny-*"))
+
+
+def test_equal_files_in_another_place_are_not_decoded_again(sources: Sources, tmp_path: Path) -> None:
+    decode = Counting()
+    for name in ("one", "another"):
+        folder = tmp_path / name
         folder.mkdir()
-        (folder / "a").write_text("x")
-        os.utime(folder / "a", ns=(0, 0))
-        digests.append(digest_files(folder, [folder / "a"]))
-    assert digests[0] == digests[1]
+        (folder / "a").write_text("1")
+        cached(sources, "tiny", files_of(folder), decode)
+    assert decode.calls == 1
 
 
-def test_digest_names_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot read '.*absent' \(No such file or directory\)"):
-        digest_files(tmp_path, [tmp_path / "absent"])
-
-
-def save(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (12, 9)) -> Path:
-    Image.new("RGB", size, colour).save(path, quality=100, subsampling=0)
-    return path
-
-
-def test_images_come_back_in_order_whatever_their_number(tmp_path: Path) -> None:
-    paths = [save(tmp_path / f"{index}.jpg", (index, 255 - index, 0)) for index in range(150)]
-    images = read_images(paths, 4, "tiny")
-    assert images.shape == (150, 4, 4, 3)
-    np.testing.assert_allclose(images[:, 0, 0, 0].astype(int), np.arange(150), atol=2)
-    np.testing.assert_allclose(images[:, 3, 3, 1].astype(int), 255 - np.arange(150), atol=2)
-
-
-def test_images_are_resized_whole_and_antialiased(tmp_path: Path) -> None:
-    columns = np.zeros((60, 80, 3), dtype=np.uint8)
-    columns[:, ::2] = 255
-    columns[:, 40:] = 0
-    Image.fromarray(columns).save(tmp_path / "a.jpg", quality=100, subsampling=0)
-    (image,) = read_images([tmp_path / "a.jpg"], 8, "tiny")
-    np.testing.assert_allclose(image[:, :3].astype(int), 127, atol=12)
-    np.testing.assert_allclose(image[:, 5:].astype(int), 0, atol=12)
-
-
-def test_grey_files_become_rgb(tmp_path: Path) -> None:
-    Image.new("L", (8, 8), 100).save(tmp_path / "grey.jpg")
-    assert read_images([tmp_path / "grey.jpg"], 8, "tiny").tolist() == [[[[100] * 3] * 8] * 8]
-
-
-def test_check_sees_the_original_size(tmp_path: Path) -> None:
-    seen = []
-    path = save(tmp_path / "a.jpg", (0, 0, 0))
-    read_images([path], 4, "tiny", lambda *arguments: seen.append(arguments))
-    assert seen == [(path, (12, 9))]
-
-
-def write_truncated(path: Path) -> None:
-    save(path, (1, 2, 3), (200, 200))
-    path.write_bytes(path.read_bytes()[:700])
-
-
-def write_png(path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(path, format="PNG")
-
-
-@pytest.mark.parametrize("write", [write_truncated, write_png, empty])
-def test_damaged_file_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    write(tmp_path / "bad.jpg")
-    paths = [save(tmp_path / "good.jpg", (0, 0, 0)), tmp_path / "bad.jpg"]
-    with pytest.raises(
-        UsageError, match=r"bad\.jpg' is not a readable JPEG .*; get the file again$"
-    ) as raised:
-        read_images(paths, 4, "tiny")
-    assert "\n" not in str(raised.value)
+def test_copies_of_one_file_may_not_differ(sources: Sources, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("1")
+    (folder / "a.jpeg").write_text("1")
+    cached(sources, "tiny", files_of(folder), Counting())
+    (folder / "a.jpeg").write_text("2")
+    with pytest.raises(UsageError) as raised:
+        cached(sources, "tiny", files_of(folder), Counting())
+    assert str(raised.value) == (
+        f"'{folder / 'a.jpeg'}' and '{folder / 'a.jpg'}' differ, but both are 'a'; remove the wrong one"
+    )

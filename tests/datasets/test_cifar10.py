@@ -1,5 +1,6 @@
 """CIFAR-10 in its three layouts, on sets of forty images."""
 
+import gzip
 import hashlib
 import http.server
 import os
@@ -8,7 +9,7 @@ import shutil
 import struct
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -182,15 +183,123 @@ def test_small_images_are_averages_rounded_half_up(sources: Sources, images: Ima
         np.testing.assert_array_equal(small[:, row, column], np.floor(block.mean(axis=(1, 2)) + 0.5))
 
 
-def test_second_start_reads_the_cache_until_a_file_changes(sources: Sources) -> None:
+def test_an_image_replaced_by_one_of_the_same_size_and_time_is_noticed(sources: Sources) -> None:
     (path,) = (write_jpegs(sources.data_dir) / "train").glob("*/00007.jpg")
     first = TinyCifar10(per_class=3).load(sources)
-    status = path.stat()
+    status, content = path.stat(), path.read_bytes()
     path.write_bytes(bytes(status.st_size))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(UsageError, match=r"00007\.jpg' \(.* bytes\) is not a readable JPEG"):
+        TinyCifar10(per_class=3).load(sources)
+    path.write_bytes(content)
     assert TinyCifar10(per_class=3).load(sources).fingerprint == first.fingerprint
-    Image.new("RGB", (32, 32), "white").save(path)
-    assert TinyCifar10(per_class=3).load(sources).fingerprint != first.fingerprint
+
+
+def unpack(folder: Path) -> None:
+    with tarfile.open(folder / "cifar-10-python.tar.gz") as archive:
+        archive.extractall(folder, filter="data")
+    (folder / "cifar-10-python.tar.gz").unlink()
+
+
+def unpack_into_a_folder_named_like_the_archive(folder: Path) -> None:
+    unpack(folder)
+    (folder / "cifar-10-batches-py").rename(folder / "cifar-10-python.tar.gz")
+
+
+def nest(folder: Path) -> None:
+    unpack(folder)
+    (folder / "cifar10" / "cifar-10-python").mkdir(parents=True)
+    (folder / "cifar-10-batches-py").rename(folder / "cifar10" / "cifar-10-python" / "cifar-10-batches-py")
+
+
+def rename_batches(folder: Path) -> None:
+    unpack(folder)
+    (folder / "cifar-10-batches-py").rename(folder / "python version")
+
+
+def rename_archive(folder: Path) -> None:
+    (folder / "downloads").mkdir()
+    (folder / "cifar-10-python.tar.gz").rename(folder / "downloads" / "CIFAR-10-python (1).tgz")
+
+
+def take_off_the_outer_layer(folder: Path) -> None:
+    path = folder / "cifar-10-python.tar.gz"
+    (folder / "cifar-10-python.tar").write_bytes(gzip.decompress(path.read_bytes()))
+    path.unlink()
+
+
+def leave_traces(folder: Path) -> None:
+    (folder / "._cifar-10-python.tar.gz").write_bytes(b"\0\x05\x16\x07")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "cifar10.tar").write_bytes(b"\0\x05\x16\x07")
+    (folder / "Thumbs.db").touch()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(unpack, unpack_into_a_folder_named_like_the_archive, nest, rename_batches),
+        *(rename_archive, take_off_the_outer_layer, leave_traces),
+    ],
+)
+def test_every_place_and_name_of_the_official_files(
+    sources: Sources, images: Images, change: Callable[[Path], None]
+) -> None:
+    dataset = write_archive(sources.data_dir, make_batches(images))
+    before = dataset(per_class=3).load(sources)
+    change(sources.data_dir)
+    dataset(per_class=3).fetch(sources)
+    after = dataset(per_class=3).load(sources)
+    assert (after.fingerprint, after.variant) == (before.fingerprint, "official")
+
+
+def test_the_data_directory_may_be_the_folder_of_batches(sources: Sources, images: Images) -> None:
+    dataset = write_batches(sources.data_dir, make_batches(images))
+    inner = replace(sources, data_dir=sources.data_dir / "cifar-10-batches-py")
+    np.testing.assert_array_equal(dataset(per_class=3).load(inner).images, images)
+
+
+def test_what_file_managers_leave_among_jpegs_is_no_image(sources: Sources) -> None:
+    folder = write_jpegs(sources.data_dir)
+    before = TinyCifar10(per_class=3).load(sources)
+    for place in (folder, folder / "train" / "cat", folder / "test" / "frog"):
+        for name in ("._00029.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
+            (place / name).write_bytes(b"\0\x05\x16\x07")
+    (path,) = (folder / "train").glob("*/00007.jpg")
+    path.rename(path.with_suffix(".JPG"))
+    assert TinyCifar10(per_class=3).load(sources).fingerprint == before.fingerprint
+
+
+def test_a_folder_in_the_archives_place_is_named(sources: Sources) -> None:
+    (sources.data_dir / "cifar-10-python.tar.gz").mkdir()
+    with pytest.raises(
+        UsageError, match=r"cifar-10-python\.tar\.gz' is a folder without CIFAR-10; remove it"
+    ):
+        Cifar10().fetch(sources)
+    with pytest.raises(DataMissingError, match=r"which holds 'cifar-10-python\.tar\.gz/'; run "):
+        Cifar10().load(sources)
+
+
+@pytest.mark.parametrize("place", ["cifar-10-python.tar.gz", "cifar-10-batches-py/test_batch"])
+def test_a_pipe_is_refused_at_once(sources: Sources, images: Images, place: str) -> None:
+    dataset = write_batches(sources.data_dir, make_batches(images))
+    (sources.data_dir / place).unlink(missing_ok=True)
+    os.mkfifo(sources.data_dir / place)
+    with pytest.raises(UsageError, match=rf"{Path(place).name}' is a named pipe, not a regular file"):
+        dataset(per_class=3).load(sources)
+
+
+def test_an_archive_that_lacks_a_batch(sources: Sources, images: Images) -> None:
+    dataset = write_archive(sources.data_dir, make_batches(images))
+    take_off_the_outer_layer(sources.data_dir)
+    path = sources.data_dir / "cifar-10-python.tar"
+    with tarfile.open(path, "w"):
+        pass
+    with pytest.raises(UsageError, match="holds no 'data_batch_1'; get cifar-10-python"):
+        dataset(per_class=3).load(sources)
+    path.write_bytes(b"no archive")
+    with pytest.raises(UsageError, match=r"cifar-10-python\.tar' is no readable archive \("):
+        dataset(per_class=3).load(sources)
 
 
 def test_official_files_go_before_jpegs(sources: Sources, images: Images) -> None:
@@ -201,7 +310,7 @@ def test_official_files_go_before_jpegs(sources: Sources, images: Images) -> Non
 
 def test_missing_data_says_what_to_do(sources: Sources) -> None:
     message = (
-        f"no CIFAR-10 in '{sources.data_dir}'; run 'reweightbench prepare cifar10', "
+        f"no CIFAR-10 in '{sources.data_dir}', which holds nothing; run 'reweightbench prepare cifar10', "
         "or put cifar-10-python.tar.gz there"
     )
     with pytest.raises(DataMissingError) as raised:

@@ -1,4 +1,4 @@
-"""The grid in real processes: failures cost only their own cell, resuming equals not stopping."""
+"""The grid in worker processes: failures cost only their own cell, resuming equals not stopping."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import WAITS, command, contents, session, start, wait_until
+from processes import WAITS, call, command, contents, session, wait_until
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.grid.local import Workers, choose_gpus
 
@@ -39,8 +39,8 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the suite and its undisturbed run."""
     place = tmp_path_factory.mktemp("grid")
     (place / "tiny.toml").write_text(SUITE)
-    done = start(place, "run", "tiny.toml", "--jobs", 2)
-    assert done.returncode == 0, done.stderr
+    done = call(place, "run", "tiny.toml", "--jobs", 2)
+    assert done.exit_code == 0, done.output
     assert len(contents(place / "runs/tiny/records")) == 24
     return place
 
@@ -48,15 +48,15 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_second_run_does_nothing(place: Path) -> None:
     records = place / "runs/tiny/records"
     before = {path: path.stat().st_mtime_ns for path in records.iterdir()}
-    done = start(place, "run", "tiny.toml", "--jobs", 2)
-    assert done.returncode == 0
+    done = call(place, "run", "tiny.toml", "--jobs", 2)
+    assert done.exit_code == 0
     assert "cached=12" in done.stderr
     assert before == {path: path.stat().st_mtime_ns for path in records.iterdir()}
 
 
 def test_one_worker_gives_the_records_of_two(place: Path) -> None:
-    done = start(place, "run", "tiny.toml", "--jobs", 1, "--results", "one", "--seeds", 1)
-    assert done.returncode == 0, done.stderr
+    done = call(place, "run", "tiny.toml", "--jobs", 1, "--results", "one", "--seeds", 1)
+    assert done.exit_code == 0, done.output
     single = contents(place / "one/tiny/records")
     whole = contents(place / "runs/tiny/records")
     assert len(single) == 12
@@ -84,22 +84,22 @@ def test_an_interrupted_run_resumes_to_the_same_records(place: Path) -> None:
     assert runner.returncode == 130
     assert "the same command goes on" in complaint
     assert "Traceback" not in complaint
-    done = start(place, "run", "tiny.toml", "--jobs", 2, "--results", results)
-    assert done.returncode == 0, done.stderr
+    done = call(place, "run", "tiny.toml", "--jobs", 2, "--results", results)
+    assert done.exit_code == 0, done.output
     resumed = contents(records)
     assert resumed == contents(place / "runs/tiny/records")
     assert finished == {name: resumed[name] for name in finished}
 
 
 def test_bad_cells_cost_only_themselves(place: Path) -> None:
-    text = re.sub("seeds = .*", "seeds = [0]", (place / "tiny.toml").read_text())
-    text = re.sub("corruptions = .*", "corruptions = [{}]", text).replace('"tiny"', '"bad"')
-    (place / "bad.toml").write_text(text)
+    (place / "bad.toml").write_text(
+        SUITE.replace("[0, 1]", "[0]").replace("{}, ", "").replace('"tiny"', '"bad"')
+    )
     shutil.copy(MISBEHAVING, place / "misbehaving.py")
     arguments = ["run", "bad.toml", "--methods", "misbehaving.py,sgd", "--jobs", 2]
-    done = start(place, *arguments, "--timeout", 20, "--memory-per-cell", 2)
-    assert done.returncode == 1, done.stderr
-    assert "15 of 17 cells failed" in done.stderr
+    done = call(place, *arguments, "--timeout", 20, "--memory-per-cell", 2)
+    assert done.exit_code == 1, done.stderr
+    assert "16 of 18 cells failed" in done.stderr
     assert "Traceback" not in done.stderr
     records = [json.loads(path.read_text()) for path in (place / "runs/bad/records").glob("*.json")]
     reasons = {record["cell"]["method"]["name"]: record["reason"] or "" for record in records}
@@ -120,6 +120,7 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
         ("kills_itself", "crashed"),
         ("exhausts_memory", "oom"),
         ("hoards", "oom"),
+        ("exhausts_the_card", "oom"),
         ("becomes_nan", "nonfinite"),
     }
     assert all(reason.isprintable() and len(reason) <= 2000 for reason in reasons.values())
@@ -127,11 +128,11 @@ def test_bad_cells_cost_only_themselves(place: Path) -> None:
     assert reasons["raises_unreadably"] == "UnreadableError without a readable text"
     assert reasons["raises_control_characters"].startswith(r"RuntimeError: red \x1b[31m half \ud800 xxx")
     assert reasons["ends_silently"] == "the worker exited with code 0"
-    told = start(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")
+    told = call(place, "status", "bad.toml", "--methods", "misbehaving.py,sgd")
     assert "this method raises" in told.stdout
     assert "killed by signal 9" in told.stdout
-    refused = start(place, "report", "bad.toml", "--methods", "misbehaving.py,sgd")
-    assert refused.returncode == 2
+    refused = call(place, "report", "bad.toml", "--methods", "misbehaving.py,sgd")
+    assert refused.exit_code == 2
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
@@ -148,11 +149,27 @@ def test_a_killed_fork_server_costs_no_cell(place: Path) -> None:
         "        os.kill(os.getppid(), signal.SIGKILL)\n"
     )
     arguments = ["--methods", "kills.py,sgd", "--seeds", 0, "--results", "killed", "--jobs", 2, "--quiet"]
-    done = start(place, "run", "tiny.toml", *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = call(place, "run", "tiny.toml", *arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
     found, whole = contents(place / "killed/tiny/records"), contents(place / "runs/tiny/records")
     assert len([name for name in found if name in whole and name.endswith(".json")]) == 2
     assert all(found[name] == whole[name] for name in found if name in whole)
+
+
+FLAKY = """
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from reweightbench.benchmark.contracts.method import Method
+
+@dataclass
+class Flaky(Method):
+    paper: ClassVar[str] = "none"
+
+    def prepare(self, problem):
+        if Path(__file__).with_name("broken").exists():
+            raise OSError("broken")
+"""
 
 
 def test_a_users_file_changes_no_other_method(place: Path) -> None:
@@ -179,8 +196,8 @@ def test_a_users_file_changes_no_other_method(place: Path) -> None:
         "--results",
         "patched",
     ]
-    done = start(place, "run", "tiny.toml", *arguments, "--quiet")
-    assert done.returncode == 0, done.stderr
+    done = call(place, "run", "tiny.toml", *arguments, "--quiet")
+    assert done.exit_code == 0, done.stderr
     found, whole = contents(place / "patched/tiny/records"), contents(place / "runs/tiny/records")
     results: dict[str, set[str]] = {"sgd": set(), "patches": set()}
     for name in (name for name in found if name.endswith(".json")):
@@ -208,30 +225,18 @@ def test_a_socket_that_finds_no_room_is_one_line(place: Path) -> None:
 
 
 def test_failures_run_again_only_when_asked(place: Path) -> None:
-    text = (place / "tiny.toml").read_text().replace("[0, 1]", "[0]").replace('"tiny"', '"flaky"')
-    (place / "flaky.toml").write_text(text)
+    (place / "flaky.toml").write_text(SUITE.replace("[0, 1]", "[0]").replace('"tiny"', '"flaky"'))
     # The method's file stays the same; what it reads decides whether it fails.
-    (place / "flaky.py").write_text(
-        '"""Fails as long as a file exists."""\n'
-        "from dataclasses import dataclass\n"
-        "from pathlib import Path\n"
-        "from typing import ClassVar\n"
-        "from reweightbench.benchmark.contracts.method import Method\n"
-        "@dataclass\n"
-        "class Flaky(Method):\n"
-        "    paper: ClassVar[str] = 'none'\n"
-        "    def prepare(self, problem):\n"
-        "        if Path('broken').exists(): raise OSError('broken')\n"
-    )
+    (place / "flaky.py").write_text(FLAKY)
     (place / "broken").touch()
     arguments = ["run", "flaky.toml", "--methods", "sgd,flaky.py"]
-    assert start(place, *arguments).returncode == 1
+    assert call(place, *arguments).exit_code == 1
     (place / "broken").unlink()
-    still = start(place, *arguments)
-    assert still.returncode == 1
+    still = call(place, *arguments)
+    assert still.exit_code == 1
     assert "cached=4" in still.stderr
-    again = start(place, *arguments, "--retry-failed")
-    assert again.returncode == 0, again.stderr
+    again = call(place, *arguments, "--retry-failed")
+    assert again.exit_code == 0, again.output
     assert "cached=2" in again.stderr
     assert "done=2" in again.stderr
 
@@ -239,18 +244,18 @@ def test_failures_run_again_only_when_asked(place: Path) -> None:
 def test_shards_merge_to_the_whole_run(place: Path) -> None:
     for part in (1, 2):
         arguments = ["run", "tiny.toml", "--jobs", 2, "--shard", f"{part}/2", "--results", f"part{part}"]
-        done = start(place, *arguments, "--quiet")
-        assert done.returncode == 0, done.stderr
-    told = start(place, "merge", "part1/tiny", "part2/tiny", "merged/tiny")
+        done = call(place, *arguments, "--quiet")
+        assert done.exit_code == 0, done.output
+    told = call(place, "merge", "part1/tiny", "part2/tiny", "merged/tiny")
     assert told.stdout == "12 records copied to 'merged/tiny'\n"
     assert contents(place / "merged/tiny/records") == contents(place / "runs/tiny/records")
-    assert "12 ok" in start(place, "status", "tiny.toml", "--results", "merged").stdout
+    assert "12 ok" in call(place, "status", "tiny.toml", "--results", "merged").stdout
 
 
 def test_status_tells_the_time_that_is_left(place: Path) -> None:
-    done = start(place, "run", "tiny.toml", "--jobs", 2, "--shard", "1/2", "--results", "half")
-    assert done.returncode == 0, done.stderr
-    told = start(place, "status", "tiny.toml", "--results", "half").stdout
+    done = call(place, "run", "tiny.toml", "--jobs", 2, "--shard", "1/2", "--results", "half")
+    assert done.exit_code == 0, done.output
+    told = call(place, "status", "tiny.toml", "--results", "half").stdout
     assert "12 cells, " in told
     assert "6 ok" in told
     assert "6 missing" in told
@@ -260,16 +265,16 @@ def test_status_tells_the_time_that_is_left(place: Path) -> None:
 def test_records_are_verified_by_running_them_again(place: Path) -> None:
     shutil.copytree(place / "runs", place / "kept")
     arguments = ["verify", "tiny.toml", "--results", "kept", "--sample", 12, "--seeds", 0]
-    good = start(place, *arguments)
-    assert good.returncode == 0, good.stderr
+    good = call(place, *arguments)
+    assert good.exit_code == 0, good.output
     assert [line.split()[0] for line in good.stdout.splitlines()] == ["equal"] * 6
     path = next((place / "kept/tiny/records").glob("*.json"))
     record = json.loads(path.read_text())
     record["result"]["last"]["balanced_accuracy"] += 0.001
     path.write_text(json.dumps(record))
     arguments[-1] = record["cell"]["seed"]
-    bad = start(place, *arguments)
-    assert bad.returncode == 1
+    bad = call(place, *arguments)
+    assert bad.exit_code == 1
     verdicts = [line for line in bad.stdout.splitlines() if not line.startswith("equal")]
     assert len(verdicts) == 1
     assert verdicts[0].startswith(f"differs  {record['cell']['method']['name']}")
@@ -278,9 +283,9 @@ def test_records_are_verified_by_running_them_again(place: Path) -> None:
 
 def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
     arguments = ["tiny.toml", "--results", "exact", "--seeds", 0]
-    done = start(place, "run", *arguments, "--deterministic", "--quiet")
-    assert done.returncode == 0, done.stderr
-    assert "6 ok" in start(place, "status", *arguments).stdout
+    done = call(place, "run", *arguments, "--deterministic", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "6 ok" in call(place, "status", *arguments).stdout
     whole = contents(place / "runs/tiny/records")
     plain = {json.dumps(record["result"]) for name, record in whole.items() if name.endswith(".json")}
     exact = [json.loads(path.read_text()) for path in (place / "exact/tiny/records").glob("*.json")]
@@ -291,7 +296,7 @@ def test_deterministic_arithmetic_has_records_of_its_own(place: Path) -> None:
 
 
 def test_workers_end_with_a_runner_that_is_killed(place: Path) -> None:
-    (place / "waits.py").write_text(WAITS.format(place=str(place)))
+    (place / "waits.py").write_text(WAITS)
     runner = subprocess.Popen(
         command("run", "tiny.toml", "--methods", "waits.py", "--results", "orphans", "--quiet"),
         cwd=place,

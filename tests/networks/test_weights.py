@@ -1,7 +1,9 @@
 """Pretrained weights: named by their digest, loaded as they are, refused in one line where they do not fit."""
 
 import hashlib
+import os
 import urllib.error
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,7 +197,9 @@ def test_options_that_cannot_be_met_are_refused(checkpoint: Path, tmp_path: Path
         lambda: choose_weights(Resnet8(), str(checkpoint))
     )
     absent = tmp_path / "absent.pth"
-    assert f"no weights file '{absent}'" in refusal(lambda: choose_weights(Resnet18(), str(absent)))
+    assert f"cannot read '{absent}' (No such file or directory)" in refusal(
+        lambda: choose_weights(Resnet18(), str(absent))
+    )
     assert "stem=imagenet" in refusal(lambda: choose_weights(Resnet18(stem="cifar"), str(checkpoint)))
 
 
@@ -239,6 +243,75 @@ def test_a_state_dict_that_does_not_fit_is_refused(
     message = refusal(lambda: build(architecture, path))
     assert reason in message
     assert str(path) in message
+
+
+NAME = "layer1.0.bn1.weight"
+
+
+def spoiled(value: Tensor, place: float) -> Tensor:
+    value = value.clone()
+    value.view(-1)[3] = place
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda value: spoiled(value, float("nan")), "holds NaN or infinite values"),
+        (lambda value: spoiled(value, float("-inf")), "holds NaN or infinite values"),
+        (lambda value: spoiled(value.double(), 1e300), "holds NaN or infinite values in torch.float32"),
+        (lambda value: value.to(torch.complex64), "is torch.complex64, not torch.float32"),
+        (lambda value: value.to(torch.int8), "is torch.int8, not torch.float32"),
+        (lambda value: value.bool(), "is torch.bool, not torch.float32"),
+        (lambda value: value.to(torch.float8_e4m3fn), "is torch.float8_e4m3fn, not torch.float32"),
+        (lambda value: value.to_sparse(), "is torch.sparse_coo, not dense"),
+        (lambda value: value.to("meta"), "is on the meta device, without values"),
+    ],
+)
+def test_what_is_no_finite_dense_number_is_refused_by_its_name(
+    state: State, tmp_path: Path, change: Callable[[Tensor], Tensor], reason: str
+) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(state | {NAME: change(state[NAME])}, path)
+    architecture = Resnet18(weights=pretrained.identify(path, Resnet18.checkpoint))
+    message = refusal(lambda: build(architecture, path))
+    assert message.startswith(f"weights '{path}' do not fit the model: '{NAME}' {reason}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("bn1.num_batches_tracked", torch.tensor(1.5), "is torch.float32, not a count"),
+        ("bn1.num_batches_tracked", torch.tensor(-1), "is torch.int64, not a count"),
+        ("bn1.running_var", -torch.ones(64), "holds negative variances"),
+    ],
+)
+def test_statistics_that_cannot_be(
+    state: State, tmp_path: Path, name: str, value: Tensor, reason: str
+) -> None:
+    path = tmp_path / "other.pth"
+    torch.save(state | {name: value}, path)
+    architecture = Resnet18(weights=pretrained.identify(path, Resnet18.checkpoint))
+    assert f"'{name}' {reason}" in refusal(lambda: build(architecture, path))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_widths_are_converted(state: State, tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "other.pth"
+    given = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+    torch.save(given, path)
+    model = build(Resnet18(weights=pretrained.identify(path, Resnet18.checkpoint)), path)
+    assert_holds(model, {name: value.to(state[name].dtype) for name, value in given.items()})
+
+
+def test_a_pipe_and_an_archive_beyond_reason_are_refused_at_once(tmp_path: Path) -> None:
+    pipe, bomb = tmp_path / "pipe.pth", tmp_path / "bomb.pth"
+    os.mkfifo(pipe)
+    assert "pipe.pth' is a named pipe" in refusal(lambda: choose_weights(Resnet18(), str(pipe)))
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(2**23))
+    body, _ = Resnet8().build_body(3)
+    assert "bomb.pth' holds 'archive/data/0', 8,388,608 bytes" in refusal(lambda: pretrained.fit(body, bomb))
 
 
 def test_images_with_another_number_of_channels_do_not_fit(checkpoint: Path) -> None:

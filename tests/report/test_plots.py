@@ -218,6 +218,24 @@ def test_recall_map_is_a_mean_over_seeds(full_grid: Any) -> None:
             )
 
 
+def test_a_class_without_a_test_example_is_a_dash(make_grid: MakeGrid) -> None:
+    grid = make_grid(corruptions=(Corruption(),))
+    for key, record in grid.records.items():
+        last = record.result.last
+        absent = {
+            "recall": [None, *last.recall[1:]],
+            "confusion": [[0] * len(last.recall), *last.confusion[1:]],
+        }
+        result = record.result.model_copy(update={"last": last.model_copy(update=absent)})
+        grid.records[key] = record.model_copy(update={"result": result})
+    (axes, *_) = plots_of(grid)["recall-short-clean100"].draw().axes
+    is_empty = np.ma.getmaskarray(axes.images[0].get_array())
+    assert is_empty[:, 0].all()
+    assert not is_empty[:, 1:].any()
+    dashes = [text.get_position()[0] for text in axes.texts if text.get_text() == "\N{EN DASH}"]
+    assert dashes == [0] * len(is_empty)
+
+
 def test_confusion_is_of_the_setting_hardest_for_sgd(full_grid: Any) -> None:
     plot = plots_of(full_grid)["confusion-long-clean100"]
     means = {

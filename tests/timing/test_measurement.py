@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,15 +14,18 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
+from click.testing import Result
 from hypothesis import given, settings
 
 from made_up import digits_cell
+from processes import call, command, wait_until
 from reweightbench.benchmark.cells.cell import Budget, Cell, Numerics
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.data.cell_data import make_cell_data
 from reweightbench.benchmark.data.preloaded import load
+from reweightbench.benchmark.records import publishing
 from reweightbench.benchmark.records.folder import Manifest, ResultsFolder
 from reweightbench.benchmark.records.record import Environment
 from reweightbench.benchmark.records.timing import (
@@ -238,7 +240,7 @@ def test_what_changes_a_step_makes_a_timing_unfit(changes: dict[str, Any], is_al
     assert cost_alike(cell, cell.model_copy(update=changes)) is is_alike
 
 
-def test_publishing_carries_finished_timings_and_no_others(tmp_path: Path) -> None:
+def test_publishing_adds_finished_timings_and_no_others(tmp_path: Path) -> None:
     manifest = Manifest(suite="mini", variant="v", fingerprint="f", model="m", device="cpu")
     source, target = ResultsFolder(tmp_path / "source"), ResultsFolder(tmp_path / "target")
     rounds = [{REFERENCE: 1.0, CONTROL: 1.0}] * FEWEST_ROUNDS
@@ -247,27 +249,17 @@ def test_publishing_carries_finished_timings_and_no_others(tmp_path: Path) -> No
     source.write_timing(make_timing(rounds))
     source.write_timing(make_timing(rounds[1:], hardware="Stopped"))
     target.write_timing(make_timing(rounds, hardware="Earlier"))
-    target.copy_from(source, set())
-    assert target.timings() == source.timings() == [make_timing(rounds)]
-    assert len(list((tmp_path / "target" / "timing").iterdir())) == 1
+    addition = publishing.compare(source, target, set(), print)
+    assert addition.timings == [make_timing(rounds).hardware]
+    publishing.add(source, target, addition, print)
+    assert {timing.hardware for timing in target.timings()} == {make_timing(rounds).hardware, "Earlier"}
+    assert len(list((tmp_path / "target" / "timing").iterdir())) == 2
 
 
-def command(*arguments: object) -> list[str]:
-    """The command line as a user starts it."""
-    return [sys.executable, "-m", "reweightbench", *map(str, arguments)]
-
-
-def measure(place: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def measure(place: Path, *arguments: object) -> Result:
     """Time the suite; whether the machine is quiet is not for a test to say."""
-    done = subprocess.run(
-        command("time", "mini.toml", "--steps", 1, *arguments),
-        cwd=place,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode in {0, 1, 2}, done.stderr
+    done = call(place, "time", "mini.toml", "--steps", 1, *arguments)
+    assert done.exit_code in {0, 1, 2}, done.output
     return done
 
 
@@ -290,9 +282,8 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
-    while not list(place.glob("runs/mini/timing/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: list(place.glob("runs/mini/timing/*.json")))
+    # The first round is saved at once; what comes after it, when the command is stopped.
     time.sleep(1)
     os.killpg(runner.pid, signal.SIGINT)
     try:
@@ -304,7 +295,7 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(stopped["rounds"]) > 1
     seconds = Timing.model_validate(stopped).timed_seconds
     done = measure(place, "--minutes", (seconds + 0.5) / 60)
-    assert done.returncode in {0, 1}, done.stderr
+    assert done.exit_code in {0, 1}, done.output
     (place / "stopped.json").write_text(json.dumps(stopped))
     (place / "output.txt").write_text(done.stdout)
     return place
@@ -353,7 +344,7 @@ def test_a_finished_timing_is_shown_again(place: Path) -> None:
 def test_other_measurements_are_refused(place: Path, arguments: list[str], message: str) -> None:
     before = held(place)
     refused = measure(place, *arguments)
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert message in refused.stderr
     assert held(place) == before
 
@@ -370,7 +361,7 @@ def test_the_exit_code_tells_a_noisy_timing(control: float, code: int, place: Pa
     rounds = [dict.fromkeys(times, 1.0) | {CONTROL: control} for times in held(place)["rounds"]]
     change(place, tmp_path / "changed", rounds=rounds)
     shown = measure(tmp_path / "changed", "--minutes", 0.001)
-    assert shown.returncode == code
+    assert shown.exit_code == code
     assert ("not quiet" in shown.stderr) is bool(code)
 
 
@@ -378,7 +369,7 @@ def test_rounds_of_two_environments_are_not_mixed(place: Path, tmp_path: Path) -
     environment = held(place)["environment"] | {"torch": "1.0"}
     change(place, tmp_path / "changed", environment=environment)
     refused = measure(tmp_path / "changed", "--minutes", 0.001)
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert "another environment (torch 1.0, now" in refused.stderr
 
 
@@ -386,7 +377,7 @@ def test_missing_memory_is_measured_without_new_rounds(place: Path, tmp_path: Pa
     before = held(place)
     memory = {label: peak for label, peak in before["memory"].items() if label != "focal"}
     change(place, tmp_path / "changed", memory=memory)
-    assert measure(tmp_path / "changed", "--minutes", 0.001).returncode in {0, 1}
+    assert measure(tmp_path / "changed", "--minutes", 0.001).exit_code in {0, 1}
     now = held(tmp_path / "changed")
     assert now["rounds"] == before["rounds"]
     assert now["memory"]["focal"]["peak"] > 0
@@ -394,15 +385,9 @@ def test_missing_memory_is_measured_without_new_rounds(place: Path, tmp_path: Pa
 
 def test_restart_measures_anew_with_steps_that_fill_a_window(place: Path, tmp_path: Path) -> None:
     change(place, tmp_path / "changed", steps=977)
-    done = subprocess.run(
-        command("time", "mini.toml", "--restart", "--minutes", 0.001, "--methods", "sgd"),
-        cwd=tmp_path / "changed",
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode in {0, 1}, done.stderr
+    arguments = ["--restart", "--minutes", 0.001, "--methods", "sgd"]
+    done = call(tmp_path / "changed", "time", "mini.toml", *arguments)
+    assert done.exit_code in {0, 1}, done.output
     now = held(tmp_path / "changed")
     assert set(now["cells"]) == {"sgd", CONTROL}
     assert 2 <= now["steps"] < 977
@@ -410,20 +395,17 @@ def test_restart_measures_anew_with_steps_that_fill_a_window(place: Path, tmp_pa
 
 
 def test_a_method_that_fails_is_named(place: Path) -> None:
-    (place / "broken.py").write_text(
-        STAGED.replace("time.sleep(0.2 * self.epoch)", 'raise RuntimeError("out of\\nideas")')
-    )
+    slow, broken = "time.sleep(0.2 * self.epoch)", 'raise RuntimeError("out of\\nideas")'
+    (place / "broken.py").write_text(STAGED.replace(slow, broken).replace("class Staged", "class Broken"))
     failed = measure(
         place, "--methods", "sgd,broken.py", "--results", "elsewhere", "--quiet", "--minutes", "0.01"
     )
-    assert failed.returncode == 2
-    assert failed.stderr == "error: 'staged' cannot be timed: RuntimeError: out of ideas\n"
+    assert failed.exit_code == 2
+    assert failed.stderr == "error: 'broken' cannot be timed: RuntimeError: out of ideas\n"
 
 
 def test_deterministic_arithmetic_is_not_timed(place: Path) -> None:
     (place / "exact.toml").write_text(SUITE + "\n[numerics]\ndeterministic = true\n")
-    refused = subprocess.run(
-        command("time", "exact.toml"), cwd=place, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert refused.returncode == 2
+    refused = call(place, "time", "exact.toml")
+    assert refused.exit_code == 2
     assert "deterministic arithmetic is slower" in refused.stderr

@@ -5,8 +5,6 @@ import io
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from made_up import digits_cell
+from processes import call, command, wait_until
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.method import Method
@@ -202,7 +201,8 @@ def test_checkpoints_go_when_the_record_is_there(tmp_path: Path) -> None:
     assert list(folder.checkpoints.iterdir()) == [others]
 
 
-EPOCHS_OF_LONG = 120
+EPOCHS_OF_LONG = 40
+STOPPED = 30
 
 SUITE = f"""
 name = "long"
@@ -220,44 +220,47 @@ epochs = {EPOCHS_OF_LONG}
 learning_rate = 0.05
 """
 
-METHOD = '''
-"""Plain training that writes down which epochs it sees."""
+NOTED = f"""
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 from reweightbench.benchmark.contracts.method import Method
+
+HERE = Path(__file__).parent
+
 @dataclass
 class Noted(Method):
-    """Notes its epochs."""
     paper: ClassVar[str] = "none"
+
     def start_epoch(self, epoch):
-        with Path("epochs").open("a") as stream:
-            stream.write(f"{epoch}\\n")
-'''
+        with (HERE / "epochs").open("a") as stream:
+            stream.write(f"{{epoch}}\\n")
+        while epoch == {STOPPED} and not (HERE / "go").exists():
+            time.sleep(0.05)
+"""
+"""Plain training that writes down which epochs it sees, and waits for `go` in one of them."""
 
 
 def test_a_killed_cell_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_text(SUITE)
-    (tmp_path / "noted.py").write_text(METHOD)
-    command = [sys.executable, "-m", "reweightbench", "run", "long.toml", "--methods", "noted.py", "--quiet"]
+    (tmp_path / "noted.py").write_text(NOTED)
+    arguments = ["run", "long.toml", "--methods", "noted.py", "--quiet"]
     noted = tmp_path / "epochs"
 
     def seen() -> list[int]:
         return [int(line) for line in noted.read_text().split()] if noted.exists() else []
 
-    runner = subprocess.Popen([*command, "--checkpoint-every", "7"], cwd=tmp_path, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while len(seen()) < 30 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    runner = subprocess.Popen(
+        command(*arguments, "--checkpoint-every", 7), cwd=tmp_path, start_new_session=True
+    )
+    wait_until(lambda: STOPPED in seen())
     os.killpg(runner.pid, signal.SIGKILL)
     runner.wait()
-    stopped = len(seen())
-    assert 30 <= stopped < EPOCHS_OF_LONG
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=240)
-    again = seen()[stopped]
-    assert seen() == [*range(stopped), *range(again, EPOCHS_OF_LONG)]
-    assert stopped - 14 < again <= stopped
-    assert again % 7 == 0
+    (tmp_path / "go").touch()
+    assert call(tmp_path, *arguments).exit_code == 0
+    # The last multiple of 7.
+    assert seen() == [*range(STOPPED + 1), *range(28, EPOCHS_OF_LONG)]
     assert not list((tmp_path / "runs/long/checkpoints").iterdir())
     (path,) = (tmp_path / "runs/long/records").glob("*.json")
     record = Record.model_validate_json(path.read_bytes())

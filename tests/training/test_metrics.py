@@ -14,6 +14,11 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from made_up import digits_cell
+from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.registry import DATASETS
+from reweightbench.benchmark.data.description import Decoded, describe
+from reweightbench.benchmark.records.record import Record
 from reweightbench.benchmark.training.metrics import (
     balanced_accuracy,
     calibration_error,
@@ -21,6 +26,7 @@ from reweightbench.benchmark.training.metrics import (
     compute_metrics,
     separation,
 )
+from reweightbench.benchmark.training.run import run_cell
 
 CLASSES = 4
 
@@ -94,8 +100,27 @@ def test_a_class_that_does_not_occur_is_left_out() -> None:
     assert balanced_accuracy(predictions, targets, 3) == pytest.approx((1 / 2 + 2 / 3) / 2)
     metrics = compute_metrics(np.eye(3)[predictions], targets)
     assert metrics.balanced_accuracy == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert metrics.recall == pytest.approx([1 / 2, 2 / 3, 0])
+    assert metrics.recall == [pytest.approx(1 / 2), pytest.approx(2 / 3), None]
+    # By hand: precision 1/2 and recall 1/2, then precision 1 and recall 2/3.
+    assert metrics.macro_f1 == pytest.approx((1 / 2 + 4 / 5) / 2)
     assert metrics.confusion == [[1, 0, 1], [1, 2, 0], [0, 0, 0]]
+
+
+def test_the_record_of_a_run_whose_test_part_lacks_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = DATASETS.create("digits")
+    whole = digits.load(Sources())
+    is_test = (np.arange(1797) % 4 == 0) & (whole.targets != 9)
+    parts = Decoded(images=whole.images, targets=whole.targets, variant="embedded", is_test=is_test)
+    lacking = describe(parts)
+    monkeypatch.setattr(type(digits), "load", lambda *_: lacking)
+    record = run_cell(digits_cell("sgd", epochs=1, clean_size=10))
+    assert record.result is not None
+    last = record.result.last
+    assert last.recall[9] is None
+    recall = [value for value in last.recall if value is not None]
+    assert len(recall) == 9
+    assert last.balanced_accuracy == pytest.approx(sum(recall) / 9)
+    assert Record.model_validate_json(record.model_dump_json()) == record
 
 
 def test_a_class_that_is_never_predicted_has_recall_zero() -> None:
