@@ -159,15 +159,6 @@ class ClosesEverything(Method):
 
 
 @dataclass
-class KillsTheForkServer(Method):
-    paper: ClassVar[str] = "none"
-
-    def prepare(self, problem: Problem) -> None:
-        os.kill(os.getppid(), signal.SIGKILL)
-        raise RuntimeError("killed")
-
-
-@dataclass
 class LeavesThingsBehind(Method):
     """Trains as it should, but leaves a thread and two processes, one of which would run the cell too."""
 

@@ -1,6 +1,7 @@
 """The report of a suite: tables, plots and the page that holds them, made from records alone."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,15 @@ def check_findings(findings: Findings, *, allow_partial: bool = False, allow_mix
 def _check_cells(findings: Findings, allow_partial: bool) -> None:
     absent, total = findings.absent, len(findings.planned)
     if not findings.finished:
-        raise UsageError(f"suite '{findings.suite.name}' has no finished cell of {total}; run it first")
+        counts = Counter(cell.status for cell in absent)
+        named = ", ".join(f"{count} {status}" for status, count in counts.items())
+        is_untried = set(counts) <= {"missing"}
+        advice = (
+            "run it first"
+            if is_untried
+            else "'reweightbench status' shows why, 'run --retry-failed' repeats them"
+        )
+        raise UsageError(f"suite '{findings.suite.name}' has no finished cell of {total} ({named}); {advice}")
     if absent and not allow_partial:
         named = "; ".join(map(str, absent[:FIRST]))
         rest = f"; and {len(absent) - FIRST} more" if len(absent) > FIRST else ""

@@ -313,7 +313,7 @@ def test_a_file_of_ones_own(tmp_path: Path, mark: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"#" * 2**21, "larger than a mebibyte"), (b"\xff\xfe", "not UTF-8 text")]
+    ("content", "message"), [(b"#" * 2**21, "at most 1,048,576 are read"), (b"\xff\xfe", "is no UTF-8 text")]
 )
 def test_a_file_that_cannot_be_a_suite_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "mine.toml"
