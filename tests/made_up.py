@@ -4,7 +4,8 @@ import hashlib
 import math
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -12,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from reweightbench.benchmark.cells.cell import Budget, Cell
-from reweightbench.benchmark.cells.plan import Planned
-from reweightbench.benchmark.cells.suite import Corruption, NamedBudget, Suite
+from reweightbench.benchmark.cells.plan import Planned, Setting
+from reweightbench.benchmark.cells.rates import Rates, Selection
+from reweightbench.benchmark.cells.suite import Claim, Corruption, NamedBudget, Suite, Tuning
 from reweightbench.benchmark.conformance.workbench import Workbench
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.method import Method
 from reweightbench.benchmark.contracts.problem import Knowledge
 from reweightbench.benchmark.contracts.registry import DATASETS, METHODS, NETWORKS
+from reweightbench.benchmark.grid.tuning import choose_rates
 from reweightbench.benchmark.records.record import (
     Cost,
     Curves,
@@ -28,6 +31,7 @@ from reweightbench.benchmark.records.record import (
     Record,
     Result,
 )
+from reweightbench.benchmark.records.survey import Known, know
 
 M = TypeVar("M", bound=Method)
 
@@ -56,6 +60,7 @@ ALL_METHODS = {
     "fine_tune": (0.5, 1.0, False),
     "random_weights": (-0.05, 1.03, True),
 }
+TUNING = Tuning(lowest=0.01, highest=1, count=5, seeds=(100, 101))
 ENVIRONMENT = Environment(
     suite_version="0.1.0",
     git_commit="0123abc",
@@ -73,6 +78,8 @@ class Grid:
     suite: Suite
     planned: list[Planned]
     records: dict[str, Record]
+    reselected: list[Planned] = field(default_factory=list)
+    trials: list[Planned] = field(default_factory=list)
 
     def find(self, **labels: object) -> Iterator[Planned]:
         """Cells whose properties have these values."""
@@ -133,19 +140,20 @@ def build_grid(
     methods: Sequence[str] = ("sgd", "meta_reweight"),
     corruptions: Sequence[Corruption] = (CLEAN_SET, Corruption(noise="uniform(rate=0.4)")),
     budgets: dict[str, int] | None = None,
+    unit: str = "epochs",
     clean_sizes: Sequence[int] = (100,),
     seeds: Sequence[int] = (0, 1),
     own_rates: dict[str, float] | None = None,
+    peaks: dict[str, tuple[float, float]] | None = None,
+    claims: Sequence[Claim] = (),
     **cell_fields: object,
 ) -> Grid:
-    """A complete grid; `budgets` gives epochs by name, `own_rates` the learning rates of some methods.
+    """A complete grid; `budgets` gives epochs or steps by name, `own_rates` the learning rates of some methods.
 
-    `cell_fields` go into every cell.
+    With `peaks` the rates are chosen by trials: they are the best rates on clean and on corrupted validation of some
+    methods, others have both at 0.1. `cell_fields` go into every cell.
     """
-    named = [
-        NamedBudget(name=name, epochs=epochs, learning_rate=0.05, learning_rates=own_rates or {})
-        for name, epochs in (budgets or {"short": 4}).items()
-    ]
+    rate = None if peaks is not None else 0.05
     suite = Suite(
         name="made-up",
         title="Made-up numbers",
@@ -156,41 +164,67 @@ def build_grid(
         clean_sizes=tuple(clean_sizes),
         budgets=(NamedBudget(name="any", epochs=1, learning_rate=0.05),),
         seeds=tuple(seeds),
+        tuning=TUNING if peaks is not None else None,
+        corrupted_validation_fraction=0.1 if peaks is not None else 0,
     )
+    named = [
+        NamedBudget.model_validate({"name": name, unit: length, "learning_rate": rate})
+        for name, length in (budgets or {"short": 4}).items()
+    ]
     # Past the validation, which knows only methods that are installed: a report must not.
-    suite = suite.model_copy(update={"methods": tuple(methods), "budgets": tuple(named)})
+    suite = suite.model_copy(
+        update={"methods": tuple(methods), "budgets": tuple(named), "claims": tuple(claims)}
+    )
+    settings = list(_settings(suite, cell_fields))
+    if peaks is not None:
+        return _tune(suite, settings, peaks)
     planned = [
-        _plan(
-            suite,
-            corruption,
-            budget,
-            {"clean_size": size, "method": _spec(method), "seed": seed} | cell_fields,
-            method,
-        )
-        for corruption in suite.corruptions
-        for size in suite.clean_sizes
-        for budget in suite.budgets
-        for method in suite.methods
+        setting.plan((own_rates or {}).get(setting.method, 0.05), seed)
+        for setting in settings
         for seed in suite.seeds
     ]
     return Grid(suite, planned, {cell.key: _record(cell) for cell in planned})
 
 
-def _plan(
-    suite: Suite, corruption: Corruption, budget: NamedBudget, fields: dict[str, object], method: str
-) -> Planned:
-    cell = Cell.model_validate(
-        {
+def _settings(suite: Suite, cell_fields: dict[str, object]) -> Iterator[Setting]:
+    for corruption, size, budget, method in product(
+        suite.corruptions, suite.clean_sizes, suite.budgets, suite.methods
+    ):
+        fields = {
             "dataset": Spec(name=suite.dataset),
             "variant": "embedded",
             "imbalance": _spec(corruption.imbalance),
             "noise": _spec(corruption.noise),
+            "corrupted_validation_fraction": suite.corrupted_validation_fraction,
             "model": Spec(name=suite.model),
-            "budget": budget.for_method(method),
+            "clean_size": size,
+            "method": _spec(method),
         }
-        | fields
-    )
-    return Planned(cell, cell.key, method, corruption.label, budget.name)
+        yield Setting(method, corruption.label, budget, size, fields | cell_fields)
+
+
+def _tune(suite: Suite, settings: list[Setting], peaks: dict[str, tuple[float, float]]) -> Grid:
+    """The grid at rates that made-up trials choose, and with it all that were run."""
+    trials: dict[str, Planned] = {}
+
+    def run_trials(planned: Sequence[Planned]) -> dict[str, Known]:
+        trials.update({plan.key: plan for plan in planned})
+        return {plan.key: know(_trial_record(plan, peaks)) for plan in planned}
+
+    choices = choose_rates(settings, TUNING, suite.selections, 1 / CLASSES, run_trials)
+    suite = suite.model_copy(update={"rates": Rates(choices=tuple(choices))})
+    chosen = suite.rates.by_group()
+    cells: dict[Selection, list[Planned]] = {
+        selection: [
+            setting.plan(chosen[setting.group, selection].learning_rate, seed)
+            for setting in settings
+            for seed in suite.seeds
+        ]
+        for selection in suite.selections
+    }
+    records = {plan.key: _record(plan) for plans in cells.values() for plan in plans}
+    records |= {plan.key: _trial_record(plan, peaks) for plan in trials.values()}
+    return Grid(suite, cells["clean"], records, cells["corrupted"], list(trials.values()))
 
 
 def _spec(label: str | None) -> Spec | None:
@@ -206,15 +240,16 @@ def _spec(label: str | None) -> Spec | None:
 
 def _record(planned: Planned) -> Record:
     cell = planned.cell
+    is_trial = cell.purpose == "trial"
     undone, time, _ = ALL_METHODS.get(planned.method, (0.2, 1.5, False))
     noise = float(cell.noise.options["rate"]) if cell.noise else 0.0
     factor = float(cell.imbalance.options.get("factor", 2)) if cell.imbalance else 1.0
     generator = np.random.default_rng(zlib.crc32(planned.key.encode()))
-    late = min(1.0, cell.budget.epochs / 30)
+    late = min(1.0, cell.budget.epoch_count / 30)
     tail = np.linspace(0, 1, CLASSES) * math.log(factor) / 8
     damage = (0.9 * noise * late + tail) * (1 - undone)
     recall = np.clip(0.97 - damage - 0.03 * (1 - late) + 0.015 * generator.standard_normal(CLASSES), 0.05, 1)
-    seconds = cell.budget.epochs * (0.8 + 0.1 * generator.random())
+    seconds = cell.budget.epoch_count * (0.8 + 0.1 * generator.random())
     curves = _curves(planned, float(recall.mean()), noise, undone, generator)
     realised = _realised(planned, noise, factor)
     result = Result(
@@ -226,12 +261,12 @@ def _record(planned: Planned) -> Record:
             "test": CLASSES * TEST_PER_CLASS,
         },
         realised=realised,
-        last=_metrics(recall),
-        best=_metrics(np.clip(recall + 0.04 * noise, 0, 1)),
-        best_epoch=cell.budget.epochs // 2,
+        last=None if is_trial else _metrics(recall),
+        best=None if is_trial else _metrics(np.clip(recall + 0.04 * noise, 0, 1)),
+        best_epoch=cell.budget.epoch_count // 2,
         validation_accuracy=curves.validation_accuracy[-1],
         validation_balanced_accuracy=curves.validation_balanced_accuracy[-1],
-        steps=cell.budget.epochs * 10,
+        steps=cell.budget.epoch_count * 10,
         zero_weight_steps=0,
         weights_sha256="0" * 64,
         curves=curves,
@@ -262,6 +297,20 @@ def _realised(planned: Planned, noise: float, factor: float) -> Realised:
     )
 
 
+def _trial_record(planned: Planned, peaks: dict[str, tuple[float, float]]) -> Record:
+    """Scores fall with the square of the distance from the best rate, in factors of ten."""
+    record = _record(planned)
+    rate, best = planned.cell.budget.learning_rate, peaks.get(planned.method, (0.1, 0.1))
+    top = 0.8 + 0.1 * ALL_METHODS.get(planned.method, (0, 0, False))[0] + planned.seed / 10**5
+    clean, corrupted = (max(0.1, top - 0.1 * math.log10(rate / peak) ** 2) for peak in best)
+    assert record.result
+    changes = {
+        "validation_balanced_accuracy": clean,
+        "corrupted_validation_balanced_accuracy": corrupted,
+    }
+    return record.model_copy(update={"result": record.result.model_copy(update=changes)})
+
+
 def _metrics(recall: NDArray[np.float64]) -> Metrics:
     hits = np.round(recall * TEST_PER_CLASS).astype(int)
     confusion = np.zeros((CLASSES, CLASSES), dtype=int)
@@ -285,7 +334,7 @@ def _metrics(recall: NDArray[np.float64]) -> Metrics:
 def _curves(
     planned: Planned, final: float, noise: float, undone: float, generator: np.random.Generator
 ) -> Curves:
-    epochs = planned.cell.budget.epochs
+    epochs = planned.cell.budget.epoch_count
     time = np.arange(1, epochs + 1)
     jitter = 0.01 * generator.standard_normal(epochs)
     validation = np.clip(

@@ -32,11 +32,12 @@ class Entry(BaseModel):
 
 
 class Facts(BaseModel):
-    """What a table says about a component: a method's `family` and `needs`, a dataset's `license`."""
+    """What a report says about a component: a method's `family` and `needs`, a dataset's `license` and class count."""
 
     family: str = ""
     needs: tuple[str, ...] = ()
     license: str = ""
+    class_count: int = 0
 
 
 class Requirements(BaseModel):
@@ -83,6 +84,7 @@ def find_facts(registry: Registry[Any], name: str) -> Facts | None:
             family=getattr(cls, "family", ""),
             needs=tuple(sorted(getattr(cls, "needs", ()))),
             license=getattr(cls, "license", ""),
+            class_count=len(getattr(cls, "classes", ())),
         )
 
     # A record from elsewhere may have any name.

@@ -2,14 +2,21 @@
 
 import hashlib
 import json
-from typing import Annotated, Literal
+import math
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.precision import Precision
 
+PARTS = 30
+"""Epochs of a budget in steps: enough for curves, and few enough that evaluating takes little time."""
+
 MOST_SEED = 2**32 - 1
+
+Purpose = Literal["table", "trial"]
 
 
 class Frozen(BaseModel):
@@ -19,15 +26,41 @@ class Frozen(BaseModel):
 
 
 class Budget(Frozen):
-    """The optimisation a cell is given. Weight decay acts on all parameters, as in torch's SGD."""
+    """The optimisation a cell is given: `epochs` over the training examples, or a number of `steps`.
 
-    epochs: Annotated[int, Field(gt=0, le=1_000_000)]
+    Steps mean the same for every size of the training part; an epoch is then one of 30 equal parts of them.
+    Weight decay acts on all parameters, as in torch's SGD.
+    """
+
+    epochs: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
+    steps: Annotated[int, Field(gt=0, le=100_000_000)] | None = None
     batch_size: Annotated[int, Field(gt=1, le=1_000_000)] = 100
     learning_rate: Annotated[float, Field(gt=0, le=1e6)]
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 5e-4
+
+    @model_validator(mode="after")
+    def _check_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("a budget has either epochs or steps; give one of them")
+        return self
+
+    @property
+    def epoch_count(self) -> int:
+        """How often the model is evaluated, and by what methods count their progress."""
+        return self.epochs or min(PARTS, self.steps or 0)
+
+    def steps_per_epoch(self, examples: int) -> list[int]:
+        """Optimisation steps of each epoch on that many training examples.
+
+        An epoch over the examples takes whole batches: ceil(examples / batch size) steps.
+        """
+        if self.steps is None:
+            return [math.ceil(examples / self.batch_size)] * self.epoch_count
+        ends = [number * self.steps // self.epoch_count for number in range(self.epoch_count + 1)]
+        return [end - start for start, end in pairwise(ends)]
 
 
 class Numerics(Frozen):
@@ -47,15 +80,18 @@ class Cell(Frozen):
     """One training run of the grid.
 
     `engine_version` is raised when a change to the engine (splits, loop, augmentation, metrics) changes
-    results; components carry versions of their own.
+    results; components carry versions of their own. A `trial` is run to choose hyperparameters: it never
+    sees the test part. The corrupted validation part is taken from the training examples after corruption.
     """
 
     engine_version: Literal[1] = 1
+    purpose: Purpose = "table"
     dataset: Spec
     variant: str
     imbalance: Spec | None = None
     noise: Spec | None = None
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    corrupted_validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     clean_size: Annotated[int, Field(ge=0, le=10_000_000)]
     model: Spec
     method: Spec

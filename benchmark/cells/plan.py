@@ -1,12 +1,15 @@
 """The cells of a suite, and parts of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
+from typing import Any
 
 from reweightbench.benchmark.cells.catalogue import look_up
-from reweightbench.benchmark.cells.cell import MOST_SEED, Cell
-from reweightbench.benchmark.cells.suite import MOST_CELLS, Device, Suite, check_size
+from reweightbench.benchmark.cells.cell import MOST_SEED, Cell, Purpose
+from reweightbench.benchmark.cells.rates import Selection, group_of
+from reweightbench.benchmark.cells.suite import MOST_CELLS, Device, NamedBudget, Suite, check_size
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.numbers import parse_whole
 from reweightbench.benchmark.contracts.registry import DATASETS, IMBALANCES, METHODS, NETWORKS, NOISES
@@ -37,6 +40,35 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """A method on a corruption, a clean set and a budget: the group of cells for which one rate is chosen.
+
+    `fields` are what its cells have in common beside the budget.
+    """
+
+    method: str
+    corruption: str
+    budget: NamedBudget
+    clean_size: int
+    fields: Mapping[str, Any]
+
+    @cached_property
+    def group(self) -> str:
+        """The key of the group."""
+        return group_of(self.plan(1.0, 0).cell)
+
+    def plan(self, learning_rate: float, seed: int, purpose: Purpose = "table") -> Planned:
+        """A cell of this setting."""
+        content = {"budget": self.budget.at(learning_rate), "seed": seed, "purpose": purpose}
+        cell = Cell.model_validate(dict(self.fields) | content)
+        return Planned(cell, cell.key, self.method, self.corruption, self.budget.name)
+
+    def describe(self) -> str:
+        """The setting in words."""
+        return f"{self.method}, {self.corruption}, clean set {self.clean_size}, {self.budget.name}"
+
+
+@dataclass(frozen=True)
 class Shard:
     """Part `number`, counted from 1, of `count` parts of a grid, for machines that do not know of each other."""
 
@@ -48,40 +80,54 @@ class Shard:
         return sorted(planned, key=lambda plan: plan.key)[self.number - 1 :: self.count]
 
 
-def plan_cells(suite: Suite, variant: str, device: Device) -> list[Planned]:
-    """All cells of the suite on one variant of its dataset and one device class."""
+def plan_cells(suite: Suite, variant: str, device: Device, selection: Selection = "clean") -> list[Planned]:
+    """All cells of the suite's table on one variant of its dataset and one device class.
+
+    Raises UsageError where a learning rate has to be chosen by trials, and was not.
+    """
+    chosen = suite.rates.by_group()
+    planned = []
+    for setting in plan_settings(suite, variant, device):
+        rate = setting.budget.rate_of(setting.method)
+        if rate is None:
+            choice = chosen.get((setting.group, selection))
+            if choice is None:
+                raise UsageError(
+                    f"no learning rate has been chosen for {setting.describe()}; "
+                    f"run 'reweightbench tune' on suite '{suite.name}' first, with the same --methods"
+                )
+            rate = choice.learning_rate
+        planned += [setting.plan(rate, seed) for seed in suite.seeds]
+    return planned
+
+
+def plan_every_cell(suite: Suite, variant: str, device: Device) -> list[Planned]:
+    """The cells of the table under each selection of rates, every cell once."""
+    every = [plan for selection in suite.selections for plan in plan_cells(suite, variant, device, selection)]
+    return list({plan.key: plan for plan in every}.values())
+
+
+def plan_settings(suite: Suite, variant: str, device: Device) -> Iterator[Setting]:
+    """Every method in every setting of the suite, in the order of its tables."""
     dataset, model = look_up(DATASETS, suite.dataset).spec, look_up(NETWORKS, suite.model).spec
     methods = [look_up(METHODS, label) for label in suite.methods]
-    corruptions = [
-        (
-            corruption.label,
-            look_up(IMBALANCES, corruption.imbalance).spec if corruption.imbalance else None,
-            look_up(NOISES, corruption.noise).spec if corruption.noise else None,
-        )
-        for corruption in suite.corruptions
-    ]
-    planned = []
-    for (corruption, imbalance, noise), clean_size, budget in product(
-        corruptions, suite.clean_sizes, suite.budgets
-    ):
+    for corruption, clean_size, budget in product(suite.corruptions, suite.clean_sizes, suite.budgets):
+        common = {
+            "dataset": dataset,
+            "variant": variant,
+            "imbalance": look_up(IMBALANCES, corruption.imbalance).spec if corruption.imbalance else None,
+            "noise": look_up(NOISES, corruption.noise).spec if corruption.noise else None,
+            "validation_fraction": suite.validation_fraction,
+            "corrupted_validation_fraction": suite.corrupted_validation_fraction,
+            "clean_size": clean_size,
+            "model": model,
+            "numerics": suite.numerics,
+            "device": device,
+        }
         for method in methods:
-            settings = {
-                "dataset": dataset,
-                "variant": variant,
-                "imbalance": imbalance,
-                "noise": noise,
-                "validation_fraction": suite.validation_fraction,
-                "clean_size": clean_size,
-                "model": model,
-                "method": method.spec,
-                "budget": budget.for_method(method.label),
-                "numerics": suite.numerics,
-                "device": device,
-            }
-            for seed in suite.seeds:
-                cell = Cell.model_validate(settings | {"seed": seed})
-                planned.append(Planned(cell, cell.key, method.label, corruption, budget.name))
-    return planned
+            yield Setting(
+                method.label, corruption.label, budget, clean_size, common | {"method": method.spec}
+            )
 
 
 def select(suite: Suite, methods: Collection[str] | None, seeds: Collection[int] | None) -> Suite:

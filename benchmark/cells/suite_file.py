@@ -9,13 +9,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from reweightbench.benchmark.cells.cell import Frozen, Numerics
-from reweightbench.benchmark.cells.suite import Corruption, NamedBudget, Suite
+from reweightbench.benchmark.cells.rates import Rates
+from reweightbench.benchmark.cells.suite import Claim, Corruption, NamedBudget, Suite, Tuning
 from reweightbench.benchmark.contracts.errors import UsageError
-from reweightbench.benchmark.contracts.foreign import read_foreign_text
+from reweightbench.benchmark.contracts.foreign import read_foreign, read_foreign_text
 from reweightbench.benchmark.contracts.labels import suggest
 from reweightbench.benchmark.contracts.text import show_value
 
-MOST_BYTES = 2**20
+MOST_BYTES, MOST_RATES_BYTES = 2**20, 2**26
 
 MOST_PARTS = 100
 """Parts of a dotted key."""
@@ -45,7 +46,33 @@ def load_suite(name: str) -> Suite:
             f"unknown suite '{name}'{suggest(name, suite_names())}; 'reweightbench list suites' shows all, "
             "a file of your own ends in .toml"
         )
-    return parse_suite(text, name)
+    return parse_suite(text, name).model_copy(update={"rates": read_rates(rates_path(name))})
+
+
+def rates_path(name: str) -> Path:
+    """Where the chosen learning rates of the suite of that name, or of a TOML file at that path, lie."""
+    if name.endswith(".toml"):
+        return Path(name).with_suffix(".rates.json")
+    return Path(str(resources.files("reweightbench.benchmark.cells"))) / "suites" / f"{name}.rates.json"
+
+
+def read_rates(path: Path) -> Rates:
+    """The choices of a file; none without the file."""
+    if not os.path.lexists(path):
+        return Rates()
+    content = read_foreign(path, MOST_RATES_BYTES)
+    try:
+        return Rates.model_validate_json(content)
+    except ValidationError as error:
+        raise UsageError(
+            f"'{path}' does not hold chosen rates ({error.errors()[0]['msg']}); remove it and run "
+            "'reweightbench tune' again"
+        ) from None
+
+
+def write_rates(path: Path, rates: Rates) -> None:
+    """Write chosen rates down; equal ones give equal bytes."""
+    path.write_text(rates.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def parse_suite(text: str, source: str) -> Suite:
@@ -53,7 +80,12 @@ def parse_suite(text: str, source: str) -> Suite:
     if _has_long_key(text):
         raise UsageError(f"suite '{source}' is nested too deeply; {SHAPE}")
     try:
-        return Suite.model_validate(tomllib.loads(text))
+        content = tomllib.loads(text)
+        if "rates" in content:
+            raise UsageError(
+                f"suite '{source}': rates: unknown key; rates are chosen by 'reweightbench tune'"
+            )
+        return Suite.model_validate(content)
     except RecursionError:
         raise UsageError(f"suite '{source}' is nested too deeply; {SHAPE}") from None
     except ValidationError as error:
@@ -87,6 +119,8 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
         "corruptions": Corruption,
         "budgets": NamedBudget,
         "numerics": Numerics,
+        "tuning": Tuning,
+        "claims": Claim,
     }
     table = tables.get(str(location[0]), Suite) if len(location) > 1 else Suite
     return list(table.model_fields)

@@ -54,14 +54,15 @@ def _expect(cells: Sequence[Cell], sources: Sources) -> tuple[list[float], float
     began = time.perf_counter()
     per_step = Stopwatch(prepared).measure(STEPS, warm_up=STEPS)
     split, size = prepared.data.split, len(prepared.examples.is_mislabelled)
+    validation = len(split.validation) + len(prepared.data.corrupted_validation.ids)
     some = split.test[:EVALUATION_BATCH]
     prepared.probabilities(some)
     started = time.perf_counter()
     prepared.probabilities(some)
     per_image = (time.perf_counter() - started) / len(some)
     seconds = [
-        cell.budget.epochs
-        * (math.ceil(size / cell.budget.batch_size) * per_step + len(split.validation) * per_image)
+        sum(cell.budget.steps_per_epoch(size)) * per_step
+        + cell.budget.epoch_count * validation * per_image
         + 2 * len(split.test) * per_image
         for cell in cells
     ]

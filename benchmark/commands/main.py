@@ -15,6 +15,7 @@ from reweightbench.benchmark.contracts.errors import UsageError
 COMMANDS = (
     "list",
     "prepare",
+    "tune",
     "run",
     "status",
     "time",

@@ -42,8 +42,8 @@ def command(
 
     chosen, _ = select_suite(suite, methods, seeds)
     source, target = ResultsFolder(results / chosen.name), ResultsFolder(into / chosen.name)
-    keys = _check_complete(chosen, source)
-    addition = publishing.compare(source, target, keys, warn)
+    cells, trials = _check_complete(chosen, source), _find_trials(chosen, source)
+    addition = publishing.compare(source, target, cells | trials, warn)
     if addition.replaced and not replace:
         raise UsageError(
             f"{len(addition.replaced)} records of '{source.path}' have other results than the published ones in "
@@ -52,23 +52,59 @@ def command(
     say(f"{target.path}: {addition.describe()}{' (not yet: --dry-run)' if dry_run else ''}")
     if not dry_run:
         publishing.add(source, target, addition, warn)
+        _publish_rates(suite, source, target)
         say(report.write(_complete_part(load_suite(suite), chosen, target), target.path))
 
 
 def _check_complete(suite: "Suite", source: "ResultsFolder") -> set[str]:
     """The keys of the suite's cells; raises UsageError where one is not done, or a report would be refused."""
-    from reweightbench.benchmark.records.survey import read_recorded
+    from reweightbench.benchmark.cells.plan import plan_every_cell
+    from reweightbench.benchmark.records.survey import as_recorded
     from reweightbench.benchmark.report.findings import make_findings
     from reweightbench.benchmark.report.report import check_findings
 
-    planned, records = read_recorded(suite, source.path, warn)
-    findings = make_findings(suite, planned, records)
+    recorded, manifest = as_recorded(suite, source)
+    planned = plan_every_cell(recorded, manifest.variant, manifest.device)
+    findings = make_findings(recorded, planned, source.scan(warn))
     if findings.absent:
         raise UsageError(
             f"{len(findings.absent)} of {len(planned)} cells of '{suite.name}' are not done; publish a complete run"
         )
     check_findings(findings)
     return {plan.key for plan in planned}
+
+
+def _find_trials(suite: "Suite", source: "ResultsFolder") -> set[str]:
+    """The keys of the trials that chose the suite's rates."""
+    from reweightbench.benchmark.cells.plan import plan_settings
+    from reweightbench.benchmark.cells.rates import group_of
+    from reweightbench.benchmark.records.survey import as_recorded
+
+    recorded, manifest = as_recorded(suite, source)
+    groups = {
+        setting.group
+        for setting in plan_settings(recorded, manifest.variant, manifest.device)
+        if setting.budget.rate_of(setting.method) is None
+    }
+    return {
+        record.key
+        for record in source.scan(warn, move=False)
+        if groups and record.cell.purpose == "trial" and group_of(record.cell) in groups
+    }
+
+
+def _publish_rates(name: str, source: "ResultsFolder", target: "ResultsFolder") -> None:
+    """Write the chosen rates beside the published records, and beside the suite for whoever runs it next."""
+    from reweightbench.benchmark.cells.suite_file import rates_path, read_rates, write_rates
+
+    chosen = source.rates().choices
+    if not chosen:
+        return
+    target.write_rates(chosen)
+    try:
+        write_rates(rates_path(name), read_rates(rates_path(name)).updated(chosen))
+    except OSError as error:
+        warn(f"the chosen rates are not written beside the suite: {error.strerror} '{error.filename}'")
 
 
 def _complete_part(whole: "Suite", chosen: "Suite", target: "ResultsFolder") -> "Suite":

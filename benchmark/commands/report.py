@@ -37,6 +37,7 @@ def command(
 
 def write(suite: "Suite", path: Path, *, allow_partial: bool = False, allow_mixed: bool = False) -> str:
     """Write tables and plots beside the records of a results folder; returns what to print."""
+    from reweightbench.benchmark.records.folder import ResultsFolder
     from reweightbench.benchmark.records.provenance import CodeChanges
     from reweightbench.benchmark.records.survey import read_recorded
     from reweightbench.benchmark.report.report import write_report
@@ -44,7 +45,7 @@ def write(suite: "Suite", path: Path, *, allow_partial: bool = False, allow_mixe
     planned, records = read_recorded(suite, path, warn)
     changes = CodeChanges({plan.key for plan in planned})
     written = write_report(
-        suite,
+        ResultsFolder(path).with_rates(suite),
         planned,
         changes.watch(records),
         path / "report",

@@ -17,6 +17,7 @@ Purpose = Literal[
     "split",
     "imbalance",
     "noise",
+    "corrupted_validation",
     "body",
     "head",
     "order",

@@ -11,7 +11,7 @@ from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Dataset, ImageData
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.registry import IMBALANCES, NOISES
-from reweightbench.benchmark.data.corruption import Corrupted, corrupt
+from reweightbench.benchmark.data.corruption import Corrupted, corrupt, hold_out
 from reweightbench.benchmark.data.preloaded import Loaded
 from reweightbench.benchmark.data.splits import Split, split
 
@@ -27,6 +27,7 @@ class CellData:
     whole: ImageData
     split: Split
     corrupted: Corrupted
+    corrupted_validation: Corrupted
     scope: tuple[str, int]
 
     @property
@@ -67,4 +68,7 @@ def make_cell_data(cell: Cell, loaded: Loaded) -> CellData:
         NOISES.restore(cell.noise) if cell.noise else None,
         scope=scope,
     )
-    return CellData(dataset, whole, parts, corrupted, scope)
+    kept, held = hold_out(
+        corrupted, cell.corrupted_validation_fraction, whole.groups, dataset.classes, scope=scope
+    )
+    return CellData(dataset, whole, parts, kept, held, scope)

@@ -14,6 +14,9 @@ from reweightbench.benchmark.contracts.seeding import make_generator
 
 Counts = NDArray[np.int64]
 
+FEWEST = 5
+"""Examples of a class in a corrupted validation part, below which its recall says nothing."""
+
 
 @dataclass(frozen=True)
 class Corrupted:
@@ -22,6 +25,10 @@ class Corrupted:
     ids: Counts
     targets: Counts
     true_targets: Counts
+
+    def take(self, places: Counts) -> "Corrupted":
+        """The examples at those places of this part."""
+        return Corrupted(self.ids[places], self.targets[places], self.true_targets[places])
 
     @property
     def is_mislabelled(self) -> NDArray[np.bool_]:
@@ -76,6 +83,45 @@ def corrupt(
     return Corrupted(
         ids=np.concatenate(kept), targets=np.concatenate(given), true_targets=np.concatenate(true)
     )
+
+
+def hold_out(
+    part: Corrupted,
+    fraction: float,
+    groups: Counts | None,
+    classes: Sequence[str],
+    *,
+    scope: tuple[str, int],
+) -> tuple[Corrupted, Corrupted]:
+    """What remains of a corrupted part, and the validation part that is taken from it.
+
+    Validation gets `fraction` of each observed class, at least `FEWEST` examples, and whole `groups` `(n,)` of
+    the dataset's examples. Raises UsageError where a class has too few for both parts.
+    """
+    everything = np.arange(len(part.ids))
+    if not fraction:
+        return part, part.take(everything[:0])
+    stream = make_generator("corrupted_validation", *scope)
+    names = everything if groups is None else groups[part.ids]
+    _, first, member_of = np.unique(names, return_index=True, return_inverse=True)
+    is_held = np.zeros(len(first), dtype=bool)
+    sizes = np.bincount(member_of)
+    # A group counts for the class of its first example: after noise it may have several.
+    group_targets = part.targets[first]
+    for target, name in enumerate(classes):
+        members = np.flatnonzero(group_targets == target)
+        members = members[torch.randperm(len(members), generator=stream).numpy()]
+        total = int(sizes[members].sum())
+        wanted = max(round(fraction * total), FEWEST)
+        if total <= wanted:
+            raise UsageError(
+                f"a corrupted validation part takes at least {FEWEST} examples of each class, but class '{name}' has "
+                f"{total} training examples and must keep one; set corrupted_validation_fraction = 0, or choose a "
+                "weaker imbalance"
+            )
+        is_held[members[np.cumsum(sizes[members]) <= wanted]] = True
+    chosen = is_held[member_of]
+    return part.take(everything[~chosen]), part.take(everything[chosen])
 
 
 def _name(imbalance: Imbalance | None, noise: Noise | None = None) -> str:

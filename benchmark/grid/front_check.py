@@ -107,7 +107,7 @@ def _try_step(cell: Cell, shape: Shape) -> str:
     try:
         prepared = prepare(cell, _make_up(cell, shape), Sources())
         training, epoch = prepared.start(), 0
-        for stage, epochs in divide_epochs(prepared.method.stages(), cell.budget.epochs):
+        for stage, epochs in divide_epochs(prepared.method.stages(), cell.budget.epoch_count):
             training.enter(stage)
             training.run_epoch(epoch, stage, [cell.budget.learning_rate])
             epoch += epochs
@@ -144,6 +144,7 @@ def _make_up(cell: Cell, shape: Shape) -> CellData:
         whole,
         Split(test=test, validation=test, clean=clean, train=train),
         Corrupted(train, given, targets[train]),
+        Corrupted(train[:0], given[:0], given[:0]),
         (cell.dataset.name, cell.seed),
     )
 

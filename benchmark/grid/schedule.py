@@ -125,4 +125,4 @@ class Schedule:
 
 
 def _group(plan: Planned) -> Group:
-    return Group(plan.method, plan.budget, plan.cell.budget.epochs, plan.corruption, plan.clean_size)
+    return Group(plan.method, plan.budget, plan.cell.budget.epoch_count, plan.corruption, plan.clean_size)

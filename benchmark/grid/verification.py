@@ -93,7 +93,7 @@ def compare(
         return "failed", f"{again.status}: {again.reason}"
     if again.result == known.result:
         return "equal", "to the last bit"
-    new, old = again.result.last.balanced_accuracy, known.result.last.balanced_accuracy
+    new, old = again.result.tested.balanced_accuracy, known.result.tested.balanced_accuracy
     change = f"balanced accuracy {100 * new:.2f}, recorded {100 * old:.2f}"
     different = [
         field
@@ -125,9 +125,9 @@ def find_misfit(known: Arrays, again: Arrays, record: Record, targets: NDArray[n
             return f"the recorded ids of the {name} part are not those of this cell"
     if record.result is None or not {"test", "predictions"} <= known.keys():
         return ""
-    confusion = np.zeros_like(record.result.last.confusion)
+    confusion = np.zeros_like(record.result.tested.confusion)
     np.add.at(confusion, (targets[known["test"]], known["predictions"]), 1)
-    if confusion.tolist() != record.result.last.confusion:
+    if confusion.tolist() != record.result.tested.confusion:
         return "the recorded predictions do not give the recorded confusion matrix"
     return ""
 
@@ -143,7 +143,7 @@ def predict_interval(scores: Sequence[float]) -> tuple[float, float]:
 def _scores_beside(plan: Planned, planned: Sequence[Planned], records: Mapping[str, Record]) -> list[float]:
     """Recorded balanced accuracies of all seeds in the cell's setting."""
     found = (records.get(other.key) for other in planned if _setting(other) == _setting(plan))
-    return [record.result.last.balanced_accuracy for record in found if record and record.result]
+    return [record.result.tested.balanced_accuracy for record in found if record and record.result]
 
 
 def _setting(plan: Planned) -> tuple[str, str, str, int]:

@@ -42,6 +42,9 @@ class Column:
     @property
     def name(self) -> str:
         """The names of the path."""
+        if self.path == ("cell", "budget", "steps"):
+            # A result has steps too.
+            return "budget_steps"
         return "_".join(name for name in self.path if name not in UNNAMED)
 
     def find(self, values: Any) -> Any:

@@ -64,7 +64,8 @@ def check_result(result: "Result") -> None:
     classes, epochs = len(result.realised.class_counts), len(result.curves.learning_rate)
     if result.sizes.get("train") != sum(result.realised.class_counts):
         raise ValueError("sizes.train is not the sum of class_counts")
-    tested = [result.last.confusion, result.best.confusion]
+    every = (result.last, result.best, result.corrupted_best)
+    tested = [metrics.confusion for metrics in every if metrics is not None]
     for confusion in tested:
         if len(confusion) != classes:
             raise ValueError(f"confusion has {len(confusion)} classes, class_counts {classes}")
@@ -72,8 +73,9 @@ def check_result(result: "Result") -> None:
             raise ValueError("confusion does not count the examples of the test part")
         if list(map(sum, confusion)) != list(map(sum, tested[0])):
             raise ValueError("two confusion matrices count different test parts")
-    if result.best_epoch >= epochs:
-        raise ValueError(f"epoch {result.best_epoch} is none of {epochs} epochs")
+    for epoch in (result.best_epoch, result.corrupted_best_epoch or 0):
+        if epoch >= epochs:
+            raise ValueError(f"epoch {epoch} is none of {epochs} epochs")
     if result.zero_weight_steps > result.steps:
         raise ValueError("there are more steps with zero weights than steps")
     _require_close("validation_accuracy", result.validation_accuracy, result.curves.validation_accuracy)

@@ -1,6 +1,7 @@
 """A results folder: one record per cell, in single files while cells run, in one packed file when published.
 
 <folder>/manifest.json       what all records have in common
+<folder>/rates.json          learning rates that trials have chosen
 <folder>/records/<key>.json  the record; its presence says that the cell is finished
 <folder>/records/<key>.npz   ids of the split and the test predictions
 <folder>/records.parquet     records and their arrays, a row each; a single file counts where the row is a failure
@@ -18,11 +19,14 @@ from typing import Literal
 from pydantic import ValidationError
 
 from reweightbench.benchmark.cells.cell import Frozen
+from reweightbench.benchmark.cells.rates import Choice, Rates
+from reweightbench.benchmark.cells.suite import Suite
+from reweightbench.benchmark.cells.suite_file import read_rates
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import read_foreign
 from reweightbench.benchmark.records import single
 from reweightbench.benchmark.records.files import write_atomically
-from reweightbench.benchmark.records.record import SCHEMA_VERSION, Outcome, Record
+from reweightbench.benchmark.records.record import Outcome, Record
 from reweightbench.benchmark.records.timing import Timing, file_name
 
 MOST_MANIFEST_BYTES, MOST_TIMING_BYTES = 2**20, 2**28
@@ -37,7 +41,7 @@ class Manifest(Frozen):
     `deterministic` None leaves the arithmetic to the suite.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     suite: str
     variant: str
     fingerprint: str
@@ -56,6 +60,7 @@ class ResultsFolder:
         self._packed = path / "records.parquet"
         self._timing = path / "timing"
         self._manifest = path / "manifest.json"
+        self._rates = path / "rates.json"
 
     def claim(self, manifest: Manifest) -> None:
         """Make the folder hold `manifest`; raises UsageError where it holds another one."""
@@ -169,6 +174,19 @@ class ResultsFolder:
         """Also what a process left that was killed while it wrote."""
         for path in self.checkpoints.glob(f"*{key}*"):
             path.unlink(missing_ok=True)
+
+    def with_rates(self, suite: Suite) -> Suite:
+        """The suite with the learning rates that were chosen here in the place of those it brings along."""
+        return suite.model_copy(update={"rates": suite.rates.updated(self.rates().choices)})
+
+    def write_rates(self, choices: Iterable[Choice]) -> None:
+        """Keep chosen learning rates, in the place of earlier ones for the same groups."""
+        content = self.rates().updated(choices).model_dump_json(indent=1)
+        write_atomically(self._rates, content.encode() + b"\n")
+
+    def rates(self) -> Rates:
+        """The learning rates that were chosen here."""
+        return read_rates(self._rates)
 
     def timing(self, hardware: str) -> Timing | None:
         """What was measured on that hardware."""

@@ -24,8 +24,8 @@ MOST_ROWS = 10**6
 MOST_VALUES = 2**25
 """Values of a row group's arrays."""
 
-NEEDED = ("key", RECORD, *ARRAYS.values())
-"""Columns that records are made from; the others are for readers without this package."""
+NEEDED = ("key", RECORD, *(ARRAYS[name] for name in ("test", "validation", "clean", "predictions")))
+"""Columns that every file has; of the others it has those that were known when it was written."""
 
 
 def write(path: Path, outcomes: Iterable[Outcome]) -> None:
@@ -77,7 +77,7 @@ def read(
         _check_schema(path, file.schema_arrow)
         if with_arrays:
             _check_arrays(path, file)
-        columns = [RECORD, *(ARRAYS.values() if with_arrays else ())]
+        columns = [RECORD, *(_array_columns(file) if with_arrays else ())]
         last = ""
         for group in range(file.num_row_groups):
             found = _read_keys(path, file.read_row_group(group, ["key"], use_threads=False)["key"], last)
@@ -153,16 +153,19 @@ def _check_size(path: Path, metadata: pq.FileMetaData) -> None:
 
 def _check_arrays(path: Path, file: pq.ParquetFile) -> None:
     """A list of zeros takes no bytes to speak of before it is unpacked."""
-    places = [
-        place for place, column in enumerate(file.schema) if column.path.partition(".")[0] in ARRAYS.values()
-    ]
+    names = _array_columns(file)
+    places = [place for place, column in enumerate(file.schema) if column.path.partition(".")[0] in names]
     # It needs little memory, and raises for damaged metadata, on which `column` would end the process.
-    file.scan_contents([*ARRAYS.values()])
+    file.scan_contents(names)
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
         values = sum(group.column(place).num_values for place in places)
         if values > MOST_VALUES:
             raise _refusal(path, f"a group has {values} values in arrays; at most {MOST_VALUES} are allowed")
+
+
+def _array_columns(file: pq.ParquetFile) -> list[str]:
+    return [name for name in file.schema_arrow.names if name in ARRAYS.values()]
 
 
 def _check_schema(path: Path, schema: pa.Schema) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,9 @@ from reweightbench.benchmark.records.consistency import (
     check_result,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
-Part = Literal["train", "validation", "clean", "test"]
+Part = Literal["train", "validation", "corrupted_validation", "clean", "test"]
 Arrays = dict[str, NDArray[np.int32]]
 """Ids of the parts of the split, and the classes predicted for the test part, by name."""
 
@@ -32,6 +32,7 @@ ARRAY_PARTS: Final[dict[str, Part]] = {
     "test": "test",
     "validation": "validation",
     "clean": "clean",
+    "corrupted_validation": "corrupted_validation",
     "predictions": "test",
 }
 """The arrays of a record, each with the part of the split that it has one element per example of."""
@@ -89,6 +90,7 @@ class Curves(Frozen):
     memorised: OpenCurve
     validation_accuracy: Curve
     validation_balanced_accuracy: Curve
+    corrupted_validation_balanced_accuracy: Curve = Field(default_factory=list)
     weight_clean: WeightCurve = Field(default_factory=list)
     weight_mislabelled: WeightCurve = Field(default_factory=list)
     weight_auroc: OpenCurve = Field(default_factory=list)
@@ -114,16 +116,24 @@ class Realised(Frozen):
 
 
 class Result(Frozen):
-    """What a finished training run found; equal for equal cells on one machine. Epochs count from 0."""
+    """What a finished training run found; equal for equal cells on one machine. Epochs count from 0.
+
+    Metrics are of the test part at the last epoch, at the one that is best on validation, and at the one that is
+    best on corrupted validation, which scores the mean recall over observed classes; a trial has none, and
+    without a corrupted validation part its figures are None.
+    """
 
     fingerprint: Digest
     sizes: dict[Part, Count]
     realised: Realised
-    last: Metrics
-    best: Metrics
+    last: Metrics | None = None
+    best: Metrics | None = None
     best_epoch: Count
+    corrupted_best: Metrics | None = None
+    corrupted_best_epoch: Count | None = None
     validation_accuracy: Fraction
     validation_balanced_accuracy: Fraction
+    corrupted_validation_balanced_accuracy: Fraction | None = None
     steps: Count
     zero_weight_steps: Count
     weights_sha256: Digest
@@ -133,6 +143,13 @@ class Result(Frozen):
     def _check_parts(self) -> Self:
         check_result(self)
         return self
+
+    @property
+    def tested(self) -> Metrics:
+        """The metrics on the test part at the last epoch; raises ValueError for those of a trial."""
+        if self.last is None:
+            raise ValueError("a trial is not tested")
+        return self.last
 
 
 class Cost(Frozen):
@@ -172,7 +189,7 @@ class Record(Frozen):
     `sources` is None, and not written, where the code is unknown.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     key: Digest
     cell: Cell
     status: Status
@@ -182,12 +199,22 @@ class Record(Frozen):
     environment: Environment
     sources: CodeDigests | None = Field(default=None, exclude_if=lambda value: value is None)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, content: Any) -> Any:
+        """What version 1 says is said the same way in version 2, which knows more."""
+        if isinstance(content, dict) and content.get("schema_version", 1) == 1:
+            return content | {"schema_version": SCHEMA_VERSION}
+        return content
+
     @model_validator(mode="after")
     def _check_completeness(self) -> Self:
         has_all, has_any = self.result and self.cost, self.result or self.cost
         if (self.status == "ok") != bool(has_all) or bool(has_all) != bool(has_any):
             raise ValueError("a record has a result and a cost if and only if its status is ok")
-        if self.result and len(self.result.curves.learning_rate) != self.cell.budget.epochs:
+        if self.result and (self.cell.purpose == "trial") != (self.result.last is None):
+            raise ValueError("a record has metrics on the test part if and only if its cell is no trial")
+        if self.result and len(self.result.curves.learning_rate) != self.cell.budget.epoch_count:
             raise ValueError("a curve does not have a value for each epoch of the budget")
         return self
 
@@ -209,7 +236,7 @@ class Outcome:
             if array.dtype != np.int32 or array.shape != (size,):
                 raise ValueError(f"'{name}' is {array.dtype} of shape {array.shape}, not int32 of ({size},)")
         if self.record.result and "predictions" in self.arrays:
-            check_predictions(self.arrays["predictions"], self.record.result.last.confusion)
+            check_predictions(self.arrays["predictions"], self.record.result.tested.confusion)
 
 
 def parse_record(content: str | bytes, key: str, name: str) -> Record:
@@ -233,7 +260,7 @@ def parse_record(content: str | bytes, key: str, name: str) -> Record:
 def _check_version(content: str | bytes, name: str) -> None:
     with suppress(ValueError, AttributeError):
         version = json.loads(content).get("schema_version", SCHEMA_VERSION)
-        if version != SCHEMA_VERSION:
+        if version not in (1, SCHEMA_VERSION):
             raise UsageError(
                 f"{name} has schema version {version}, this installation reads {SCHEMA_VERSION}; "
                 "use the version of reweightbench that wrote it"

@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 from reweightbench.benchmark.cells.cell import Cell, Frozen
-from reweightbench.benchmark.records.record import SCHEMA_VERSION, Environment
+from reweightbench.benchmark.records.record import Environment
 
 REFERENCE = "sgd"
 """The method to whose training time every other's is a ratio."""
@@ -46,7 +46,7 @@ class Timing(Frozen):
     `cells` describes the rows: what ran, the control being the reference once more.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     suite: str
     hardware: str
     environment: Environment

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reweightbench.benchmark.contracts.registry import DATASETS
 from reweightbench.benchmark.records.timing import REFERENCE
+from reweightbench.benchmark.report.choices import Place
 from reweightbench.benchmark.report.findings import Findings
 from reweightbench.benchmark.report.finished import Finished
 from reweightbench.benchmark.report.panels import (
@@ -69,12 +70,14 @@ def draw_confusion(findings: Findings, budget: str, clean_size: int) -> Figure:
         raise NothingToDraw("no finished cell")
     hardest = find_hardest(cells)
     cells = [cell for cell in cells if cell.planned.corruption == hardest]
-    methods = _in_order(findings.methods, {cell.planned.method for cell in cells})
+    methods = _in_order(findings.methods, {cell.planned.method for cell in cells if not cell.is_diverged})
+    if not methods:
+        raise NothingToDraw(f"every run at {hardest} diverged")
     names = class_names(cells[0])
     figure, panels = make_panels(methods, 4, 2.7, 2.6)
     axes_list = [axes for row in panels for axes in row]
     for axes, method in zip(axes_list, methods, strict=True):
-        counts = findings.confusions[budget, clean_size, hardest, method]
+        counts = findings.confusions[Place(budget, clean_size, hardest, method)]
         totals = counts.sum(axis=1, keepdims=True)
         image = _draw_map(
             axes, np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0), 0.005

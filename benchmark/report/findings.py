@@ -1,6 +1,7 @@
 """What the records say about a suite's cells: which are finished, which are not, and what must be said."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -9,17 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reweightbench.benchmark.cells.plan import Planned
+from reweightbench.benchmark.cells.rates import Edge, Selection
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.records.record import COMPARED_FIELDS, Environment, Record
 from reweightbench.benchmark.records.timing import Timing
-from reweightbench.benchmark.report.finished import Finished, condense
+from reweightbench.benchmark.report.choices import (
+    Choices,
+    Place,
+    find_choices,
+    find_groups,
+    place_of,
+    reselect,
+)
+from reweightbench.benchmark.report.finished import (
+    Finished,
+    condense,
+    count_classes,
+    keep_shared_seeds,
+    score_as_chance,
+)
 from reweightbench.benchmark.report.overhead import Overheads
+from reweightbench.benchmark.report.trials import TrialReader, Trials
 
 A = TypeVar("A", bound=Hashable)
 
-
-Confusions = dict[tuple[str, int, str, str], NDArray[np.int64]]
-"""Confusion matrices by budget, clean-set size, corruption and method, those of the seeds added up."""
+Confusions = dict[Place, NDArray[np.int64]]
+"""Confusion matrices by place, those of the seeds added up."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,9 @@ class Absent:
 class Findings:
     """A suite's cells, finished ones and others, and its finished timings, everything in the order of the plan.
 
-    `confusions` are of the last epoch.
+    `planned` and `finished` are the cells of the table; those that diverged are finished too, and score as chance.
+    `reselected` has the cells at rates chosen on corrupted validation, by the key of the table's cell; `cells`
+    counts both, each once. `confusions` are of the last epoch, without diverged runs.
     """
 
     suite: Suite
@@ -50,6 +68,10 @@ class Findings:
     finished: Sequence[Finished]
     absent: Sequence[Absent]
     confusions: Confusions
+    trials: Trials
+    choices: Choices
+    reselected: Mapping[str, Finished]
+    cells: int
     timings: Sequence[Timing] = ()
 
     @cached_property
@@ -89,24 +111,57 @@ class Findings:
         return [f"{field} {' and '.join(found)}" for field, found in values.items() if len(found) > 1]
 
     @cached_property
+    def everything(self) -> list[Finished]:
+        """The finished cells of the table and those at rates chosen on corrupted validation, each once."""
+        cells = [*self.finished, *self.reselected.values()]
+        return list({finished.planned.key: finished for finished in cells}.values())
+
+    @cached_property
+    def compared(self) -> list[Finished]:
+        """The finished cells of those seeds that all methods with a result in the setting have."""
+        return keep_shared_seeds(self.finished)
+
+    @cached_property
+    def diverged(self) -> int:
+        """How many cells diverged."""
+        return sum(finished.is_diverged for finished in self.everything)
+
+    @property
+    def chance(self) -> float:
+        """Balanced accuracy of guessing."""
+        return self.trials.chance
+
+    @cached_property
+    def tuned_budgets(self) -> set[str]:
+        """Budgets whose learning rates are chosen for each method and setting."""
+        return {place.budget for place in self.choices}
+
+    def edge(self, place: Place, selection: Selection = "clean") -> Edge | None:
+        """At which end of the rates tried the chosen one lies."""
+        choice = self.choices.get(place, {}).get(selection)
+        return choice.edge if choice else None
+
+    @cached_property
     def marks(self) -> tuple[str, ...]:
         """What every page made from these records must say about them."""
         marks = []
         if self.absent:
-            marks.append(f"partial: {len(self.finished)} of {len(self.planned)} cells")
+            marks.append(f"partial: {self.cells - len(self.absent)} of {self.cells} cells")
+        if self.diverged:
+            marks.append(f"diverged: {self.diverged} of {self.cells} cells, which count as guessing")
         if self.mixture:
             marks.append(f"mixed environments: {'; '.join(self.mixture)}")
         return tuple(marks)
 
     def environment_values(self, field: str) -> list[str]:
         """The different values of a field of the finished cells' environments, sorted; absent is `none`."""
-        return sorted({str(getattr(finished.environment, field) or "none") for finished in self.finished})
+        return sorted({str(getattr(finished.environment, field) or "none") for finished in self.everything})
 
     def select(self, budget: str, clean_size: int) -> list[Finished]:
-        """The finished cells of one budget and clean-set size."""
+        """The finished cells of one budget and clean-set size that are compared."""
         return [
             finished
-            for finished in self.finished
+            for finished in self.compared
             if (finished.planned.budget, finished.planned.clean_size) == (budget, clean_size)
         ]
 
@@ -118,27 +173,46 @@ def make_findings(
     suite: Suite, planned: Sequence[Planned], records: Iterable[Record], timings: Sequence[Timing] = ()
 ) -> Findings:
     """What the records say, from one pass in which no record stays in memory; those of other cells are left out."""
-    plans = {plan.key: plan for plan in planned}
+    groups = find_groups(suite, planned)
+    choices, reader = find_choices(suite, groups), TrialReader(suite.tuning, groups)
+    reselected = reselect(choices, planned)
+    table = {plan.key for plan in planned}
+    plans = {plan.key: plan for plan in [*planned, *reselected.values()]}
     finished: dict[str, Finished] = {}
-    absent = {plan.key: Absent(plan, "missing", "") for plan in planned}
+    absent = {plan.key: Absent(plan, "missing", "") for plan in plans.values()}
     confusions: Confusions = {}
+    diverged: dict[str, Environment] = {}
     environments: dict[Environment, Environment] = {}
     for record in records:
+        if record.cell.purpose == "trial":
+            reader.read(record)
+            continue
         if (plan := plans.get(record.key)) is None:
             continue
-        if record.status != "ok" or record.result is None or record.cost is None:
+        environment = environments.setdefault(record.environment, record.environment)
+        if record.status == "nonfinite":
+            diverged[plan.key] = environment
+        elif record.status != "ok" or record.result is None or record.cost is None:
             absent[plan.key] = Absent(plan, record.status, record.reason or "")
             continue
+        else:
+            finished[plan.key] = condense(plan, record.result, record.cost, environment)
+            if plan.key in table:
+                place = place_of(plan)
+                confusions[place] = confusions.get(place, 0) + np.array(record.result.tested.confusion)
         del absent[plan.key]
-        environment = environments.setdefault(record.environment, record.environment)
-        finished[plan.key] = condense(plan, record.result, record.cost, environment)
-        place = plan.budget, plan.clean_size, plan.corruption, plan.method
-        confusions[place] = confusions.get(place, 0) + np.array(record.result.last.confusion)
+    classes = count_classes(finished.values(), planned) if diverged or suite.tuning else 0
+    for key, environment in diverged.items():
+        finished[key] = score_as_chance(plans[key], environment, classes)
     return Findings(
         suite,
         planned,
         [finished[plan.key] for plan in planned if plan.key in finished],
         list(absent.values()),
         confusions,
+        reader.trials(chance=1 / classes if classes else math.nan),
+        choices,
+        {key: finished[plan.key] for key, plan in reselected.items() if plan.key in finished},
+        len(plans),
         timings,
     )

@@ -1,14 +1,20 @@
 """A finished cell as reports need it: what its record says, in a fraction of the record's memory."""
 
+import math
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reweightbench.benchmark.cells.catalogue import find_facts
 from reweightbench.benchmark.cells.plan import Planned
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.registry import DATASETS
 from reweightbench.benchmark.records.record import Cost, Environment, Result
+from reweightbench.benchmark.report.choices import place_of
 
 CurveName = Literal[
     "validation_balanced_accuracy", "memorised", "weight_clean", "weight_mislabelled", "weight_auroc"
@@ -17,7 +23,10 @@ Curve = NDArray[np.float64]
 
 
 class Figures(NamedTuple):
-    """The single numbers of a record; `best_` ones are of the epoch that is best on validation."""
+    """The single numbers of a record; `best_` ones are of the epoch that is best on validation.
+
+    NaN where a run that diverged has no such number.
+    """
 
     accuracy: float
     balanced_accuracy: float
@@ -31,23 +40,22 @@ class Figures(NamedTuple):
     validation_balanced_accuracy: float
     train_seconds: float
     total_seconds: float
-    peak_memory_bytes: int
-    best_epoch: int
-    steps: int
-    zero_weight_steps: int
-    train_size: int
-    smallest_class: int
-    largest_class: int
+    peak_memory_bytes: float
+    train_size: float
+    validation_size: float
+    smallest_class: float
+    largest_class: float
     noise_share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A cell that ran to its end.
+    """A cell that ran to its end, or diverged.
 
     `recall` `(c,)` is of the last epoch, NaN for a class without a test example. `curves` `(epochs,)` has NaN
     where a value is missing, and no curve without a single value. Arrays take less memory than the record's
-    lists, and Python's garbage collector does not visit them.
+    lists, and Python's garbage collector does not visit them. The data that a diverged run was trained on are
+    not known.
     """
 
     planned: Planned
@@ -55,8 +63,9 @@ class Finished:
     recall: NDArray[np.float64]
     curves: dict[CurveName, Curve]
     environment: Environment
-    fingerprint: str
-    targets_sha256: str
+    fingerprint: str | None
+    targets_sha256: str | None
+    is_diverged: bool = False
 
 
 def condense(planned: Planned, result: Result, cost: Cost, environment: Environment) -> Finished:
@@ -69,7 +78,7 @@ def condense(planned: Planned, result: Result, cost: Cost, environment: Environm
     return Finished(
         planned=planned,
         figures=_figures(result, cost),
-        recall=np.array(result.last.recall, dtype=np.float64),
+        recall=np.array(result.tested.recall, dtype=np.float64),
         curves=curves,
         environment=environment,
         # Equal texts of many cells are kept once.
@@ -78,8 +87,54 @@ def condense(planned: Planned, result: Result, cost: Cost, environment: Environm
     )
 
 
+def score_as_chance(planned: Planned, environment: Environment, classes: int) -> Finished:
+    """A cell that diverged: it knows no more than a guess among the classes does."""
+    scores = ("accuracy", "balanced_accuracy")
+    known = [f"{prefix}{score}" for prefix in ("", "best_", "validation_") for score in scores]
+    return Finished(
+        planned=planned,
+        figures=Figures(**dict.fromkeys(Figures._fields, math.nan) | dict.fromkeys(known, 1 / classes)),
+        recall=np.full(classes, 1 / classes),
+        curves={},
+        environment=environment,
+        fingerprint=None,
+        targets_sha256=None,
+        is_diverged=True,
+    )
+
+
+def count_classes(finished: Iterable[Finished], planned: Sequence[Planned]) -> int:
+    """Classes of the suite's dataset, from any finished cell, else from the dataset itself."""
+    for cell in finished:
+        return len(cell.recall)
+    name = planned[0].cell.dataset.name
+    facts = find_facts(DATASETS, name)
+    if facts is None or not facts.class_count:
+        raise UsageError(
+            f"no cell on dataset '{name}' ended with a result and the dataset is not installed here, so what guessing "
+            "scores is unknown; report where it is installed"
+        )
+    return facts.class_count
+
+
+def keep_shared_seeds(finished: Sequence[Finished]) -> list[Finished]:
+    """The cells of those seeds that all methods with a result in the setting have.
+
+    Means over other seeds would favour a method that lacks the harder ones.
+    """
+    seeds: dict[tuple[str, int, str], dict[str, set[int]]] = {}
+    for cell in finished:
+        budget, clean_size, corruption, method = place_of(cell.planned)
+        seeds.setdefault((budget, clean_size, corruption), {}).setdefault(method, set()).add(
+            cell.planned.seed
+        )
+    shared = {setting: set.intersection(*methods.values()) for setting, methods in seeds.items()}
+    return [cell for cell in finished if cell.planned.seed in shared[place_of(cell.planned)[:3]]]
+
+
 def _figures(result: Result, cost: Cost) -> Figures:
-    last, best, counts = result.last, result.best, result.realised.class_counts
+    last, counts = result.tested, result.realised.class_counts
+    best = result.best or last
     return Figures(
         accuracy=last.accuracy,
         balanced_accuracy=last.balanced_accuracy,
@@ -94,10 +149,8 @@ def _figures(result: Result, cost: Cost) -> Figures:
         train_seconds=cost.train_seconds,
         total_seconds=cost.total_seconds,
         peak_memory_bytes=cost.peak_memory_bytes,
-        best_epoch=result.best_epoch,
-        steps=result.steps,
-        zero_weight_steps=result.zero_weight_steps,
         train_size=result.sizes["train"],
+        validation_size=result.sizes["validation"],
         smallest_class=min(counts),
         largest_class=max(counts),
         noise_share=result.realised.noise_share,

@@ -13,6 +13,12 @@ from reweightbench.benchmark.contracts.text import one_line
 ABSENT = "–"  # noqa: RUF001
 """What stands where there is no value."""
 
+EDGE = "†"
+"""Marks a number whose learning rate lies at an end of those tried."""
+
+MINUS = "−"  # noqa: RUF001
+"""Of a negative number; a spreadsheet takes it for text, a formula begins with another sign."""
+
 LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -28,6 +34,8 @@ LATEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     ABSENT: "--",
+    EDGE: r"$\dagger$",
+    MINUS: "$-$",
 }
 MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*[]|"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
@@ -44,7 +52,8 @@ class Entry:
 class Table:
     """Rows of entries under columns; `name` is a file name's stem, `notes` explain what the columns hold.
 
-    Columns named in `texts` are aligned to the left, numbers to the right.
+    Columns named in `texts` are aligned to the left, numbers to the right. A table that is not `on_page` is only
+    written to files.
     """
 
     name: str
@@ -53,6 +62,7 @@ class Table:
     rows: Sequence[Sequence[Entry]]
     notes: Sequence[str] = ()
     texts: frozenset[str] = frozenset({"method"})
+    on_page: bool = True
 
     @property
     def is_text(self) -> list[bool]:

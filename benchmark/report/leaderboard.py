@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from reweightbench.benchmark.records.timing import REFERENCE
+from reweightbench.benchmark.report.choices import Place
+from reweightbench.benchmark.report.entries import caveats, flag_edge, percent_entry
 from reweightbench.benchmark.report.findings import Findings
 from reweightbench.benchmark.report.formats import ABSENT, Entry, Table
 from reweightbench.benchmark.report.frame import describe_needs
@@ -24,26 +26,36 @@ def make_leaderboard(findings: Findings, frame: pd.DataFrame, budget: str, clean
     ranks = rank_methods(part)
     summaries = {metric: average_settings(part, metric) for metric in HEADINGS}
     times = _time_columns(findings, part)
+    trials = _trial_column(findings, budget, clean_size)
     needs = {planned.method: describe_needs(planned.cell.method) for planned in findings.planned}
     order = sorted(findings.methods, key=lambda method: ranks.get(method, math.inf))
     rows = []
     for method in order:
         rank = ranks.get(method, math.nan)
+        flag = flag_edge(
+            findings, *(Place(budget, clean_size, corruption, method) for corruption in findings.corruptions)
+        )
         entries = [
-            Entry(ABSENT if math.isnan(rank) else f"{rank:.2f}", rank == min(ranks.values(), default=0)),
+            Entry(
+                ABSENT if math.isnan(rank) else f"{rank:.2f}{flag}", rank == min(ranks.values(), default=0)
+            ),
             Entry(method),
         ]
         for found in summaries.values():
-            entries.append(percent_entry(found, method, len(findings.seeds)))
-        entries += [Entry(show(method)) for show in times.values()]
+            entries.append(percent_entry(found, method, len(findings.seeds), flag))
+        entries += [Entry(show(method)) for show in [*times.values(), *trials.values()]]
         entries.append(Entry(needs[method]))
         rows.append(entries)
     return Table(
         name=f"leaderboard-{budget}-clean{clean_size}",
         title=f"Leaderboard: budget {budget}, clean set of {clean_size}",
-        columns=["rank", "method", *HEADINGS.values(), *times, "needs"],
+        columns=["rank", "method", *HEADINGS.values(), *times, *trials, "needs"],
         rows=rows,
-        notes=_notes(findings, part["corruption"].nunique()),
+        notes=[
+            *_notes(findings, part["corruption"].nunique()),
+            *_describe_trials(findings, trials),
+            *caveats(findings),
+        ],
         texts=frozenset({"method", "needs"}),
     )
 
@@ -68,20 +80,13 @@ def average_settings(part: pd.DataFrame, metric: str) -> dict[str, Summary]:
     Seeds that lack one of the settings are left out: their mean would be over other settings.
     """
     settings = part["corruption"].nunique()
-    groups = part.groupby(["method", "seed"], observed=True)[metric]
-    means = groups.mean()[groups.size() == settings]
-    return {str(method): summarise(values) for method, values in means.groupby(level="method", observed=True)}
-
-
-def percent_entry(summaries: Mapping[str, Summary], name: str, seeds: int) -> Entry:
-    """`mean ± interval` in percent, best if no other mean is larger; says how many seeds if not all."""
-    summary = summaries.get(name)
-    if summary is None or math.isnan(summary.mean):
-        return Entry(ABSENT)
-    interval = "" if math.isnan(summary.interval) else f" ± {100 * summary.interval:.1f}"
-    count = f" (n={summary.count})" if summary.count < seeds else ""
-    best = max(other.mean for other in summaries.values() if not math.isnan(other.mean))
-    return Entry(f"{100 * summary.mean:.1f}{interval}{count}", summary.mean == best)
+    groups = part.groupby(["method", "seed"], observed=True)
+    is_whole = groups.size() == settings
+    means, diverged = groups[metric].mean()[is_whole], groups["is_diverged"].sum()[is_whole]
+    return {
+        str(method): summarise(values, int(diverged[method].sum()))
+        for method, values in means.groupby(level="method", observed=True)
+    }
 
 
 def _time_columns(findings: Findings, part: pd.DataFrame) -> dict[str, Callable[[str], str]]:
@@ -98,6 +103,33 @@ def _time_columns(findings: Findings, part: pd.DataFrame) -> dict[str, Callable[
         return ABSENT if math.isnan(time) else f"{time:.2f}"
 
     return {f"{heading} (unpaired)": show}
+
+
+def _trial_column(findings: Findings, budget: str, clean_size: int) -> dict[str, Callable[[str], str]]:
+    """How many learning rates a method tried in a setting, and the trials of all settings, where rates are chosen."""
+    tried: dict[str, list[int]] = {}
+    for place, chosen in findings.choices.items():
+        if (place.budget, place.clean_size) == (budget, clean_size):
+            tried.setdefault(place.method, []).extend(choice.rates_tried for choice in [*chosen.values()][:1])
+    seeds = len(findings.suite.tuning.seeds) if findings.suite.tuning else 0
+
+    def show(method: str) -> str:
+        counts = tried.get(method, [])
+        if not counts:
+            return ABSENT
+        low, high = min(counts), max(counts)
+        return f"{low if low == high else f'{low} to {high}'} ({sum(counts) * seeds})"
+
+    return {"rates tried (trials)": show} if tried else {}
+
+
+def _describe_trials(findings: Findings, trials: Mapping[str, object]) -> list[str]:
+    if not trials or findings.suite.tuning is None:
+        return []
+    return [
+        "Rates tried: learning rates from which each setting's was chosen by balanced accuracy on clean validation, "
+        f"with {len(findings.suite.tuning.seeds)} tuning seeds each; trials: the runs that this took."
+    ]
 
 
 def _notes(findings: Findings, settings: int) -> list[str]:

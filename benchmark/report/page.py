@@ -9,8 +9,16 @@ from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import DATASETS
 from reweightbench.benchmark.records.record import COMPARED_FIELDS
 from reweightbench.benchmark.report.findings import Findings
-from reweightbench.benchmark.report.formats import Entry, Table, escape_markdown, share_notes, to_markdown
+from reweightbench.benchmark.report.formats import (
+    ABSENT,
+    Entry,
+    Table,
+    escape_markdown,
+    share_notes,
+    to_markdown,
+)
 from reweightbench.benchmark.report.plots import SavedPlots
+from reweightbench.benchmark.report.rate_tables import describe_bracketing
 
 LINK = re.compile(r"\]\(((?:tables|plots)/[A-Za-z0-9_-][A-Za-z0-9._-]*)\)")
 """A link of the page to a file of the report."""
@@ -28,7 +36,7 @@ def write_page(findings: Findings, tables: Sequence[Table], plots: SavedPlots, f
     parts = [f"# {escape_markdown(findings.suite.title)}\n"]
     parts += [f"**{escape_markdown(mark)}**\n" for mark in findings.marks]
     parts.append(_describe_run(findings))
-    shown = [_budget_table(findings), *map(_shorten, tables)]
+    shown = [_budget_table(findings), *(_shorten(table) for table in tables if table.on_page)]
     parts += [to_markdown(table, heading="##") for table in share_notes(shown)]
     for plot, paths in plots.saved:
         title = escape_markdown(plot.title)
@@ -53,10 +61,11 @@ def _describe_run(findings: Findings) -> str:
         "Suite": findings.suite.name,
         "Dataset": f"{_describe(cell.dataset)}, {_describe_variant(cell.variant)}{_license(cell.dataset)}",
         "Model": f"{_describe(cell.model, leave_out='weights')}{weights}",
-        "Cells": f"{len(findings.finished)} finished of {len(findings.planned)} "
+        "Cells": f"{findings.cells - len(findings.absent)} finished of {findings.cells} "
         f"(methods: {len(findings.methods)}, corruption settings: {len(findings.corruptions)}, "
         f"clean-set sizes: {len(findings.clean_sizes)}, budgets: {len(findings.budgets)}, seeds: {seeds})",
         "Seeds": f"{', '.join(map(str, findings.seeds))}{few}",
+        **({"Learning rates": describe_bracketing(findings)} if findings.choices else {}),
         "Device": f"{cell.device}, threads: {cell.numerics.threads}, precision: {cell.numerics.precision}",
         "Environment": _describe_environment(findings),
     }
@@ -86,30 +95,42 @@ def _describe_environment(findings: Findings) -> str:
 
 def _budget_table(findings: Findings) -> Table:
     """The budgets, and the learning rates of the methods that have their own."""
+    examples = {planned.budget: planned.cell.budget for planned in findings.planned}
+    lengths = [
+        unit for unit in ("epochs", "steps") if any(getattr(budget, unit) for budget in examples.values())
+    ]
     rows = []
-    for name in findings.budgets:
-        budgets = {
-            planned.method: planned.cell.budget for planned in findings.planned if planned.budget == name
-        }
-        budget = budgets[findings.methods[0]]
-        methods: dict[float, list[str]] = {}
-        for method, own in budgets.items():
-            methods.setdefault(own.learning_rate, []).append(method)
-        rates = [f"{rate:g} ({', '.join(labels)})" for rate, labels in methods.items()]
+    for name, budget in examples.items():
         texts = [
             name,
-            str(budget.epochs),
+            *(str(getattr(budget, unit) or ABSENT) for unit in lengths),
             str(budget.batch_size),
-            f"{budget.learning_rate:g}" if len(methods) == 1 else "; ".join(rates),
+            _describe_rates(findings, name),
             budget.schedule,
             f"{budget.momentum:g}" + (" (Nesterov)" if budget.nesterov else ""),
             f"{budget.weight_decay:g}",
         ]
         rows.append([Entry(text) for text in texts])
-    columns = ["budget", "epochs", "batch size", "learning rate", "schedule", "momentum", "weight decay"]
+    columns = ["budget", *lengths, "batch size", "learning rate", "schedule", "momentum", "weight decay"]
     return Table(
         "budgets", "Budgets", columns, rows, texts=frozenset({"budget", "learning rate", "schedule"})
     )
+
+
+def _describe_rates(findings: Findings, budget: str) -> str:
+    if budget in findings.tuned_budgets:
+        return "chosen per method and setting: tables/rates.csv"
+    methods: dict[float, list[str]] = {}
+    rates = {
+        planned.method: planned.cell.budget.learning_rate
+        for planned in findings.planned
+        if planned.budget == budget
+    }
+    for method, rate in rates.items():
+        methods.setdefault(rate, []).append(method)
+    if len(methods) == 1:
+        return f"{next(iter(methods)):g}"
+    return "; ".join(f"{rate:g} ({', '.join(labels)})" for rate, labels in methods.items())
 
 
 def _shorten(table: Table) -> Table:

@@ -17,6 +17,7 @@ from reweightbench.benchmark.report.epoch_plots import draw_memorised, draw_vali
 from reweightbench.benchmark.report.findings import Findings
 from reweightbench.benchmark.report.overhead import Overheads
 from reweightbench.benchmark.report.panels import NothingToDraw, add_title
+from reweightbench.benchmark.report.rate_plots import divide_methods, draw_expected, draw_rates
 
 INTERVAL = "bars are 95% Student-t intervals over seeds"
 BAND = "lines are means over seeds, bands one standard deviation either way"
@@ -71,6 +72,16 @@ def list_plots(findings: Findings, frame: pd.DataFrame) -> Iterator[Plot]:
         yield from _accuracy_plots(findings, frame[frame["clean_size"] == size], size)
         for budget in findings.budgets:
             yield from _budget_plots(findings, budget, size)
+            if budget in findings.tuned_budgets:
+                yield from _rate_plots(findings, budget, size)
+    for budget in findings.budgets:
+        if budget in findings.tuned_budgets:
+            yield Plot(
+                f"expected-best-{budget}",
+                f"Expected best balanced accuracy on validation by number of rates tried: budget {budget}",
+                "Clean validation, mean over settings; rates drawn with replacement from those tried.",
+                partial(draw_expected, findings, budget),
+            )
 
 
 def _accuracy_plots(findings: Findings, part: pd.DataFrame, size: int) -> Iterator[Plot]:
@@ -107,19 +118,20 @@ def _budget_plots(findings: Findings, budget: str, size: int) -> Iterator[Plot]:
     hardest = find_hardest(cells) if cells else "none"
     judge = REFERENCE if REFERENCE in findings.methods else "all methods"
     band = BAND if len(findings.seeds) > 1 else SINGLE
+    gap = " Runs that diverged are not in it." if findings.diverged else ""
     draws = {
-        "validation": (draw_validation, "Learning curves", f"Balanced accuracy on validation; {band}."),
-        "memorised": (draw_memorised, "Memorised wrong targets", f"Share of the mislabelled; {band}."),
+        "validation": (draw_validation, "Learning curves", f"Balanced accuracy on validation; {band}.{gap}"),
+        "memorised": (draw_memorised, "Memorised wrong targets", f"Share of the mislabelled; {band}.{gap}"),
         "weights": (
             draw_weights,
             "Weights of examples",
-            f"Mean weight, and AUROC: the chance that a clean example weighs more than a mislabelled one; {band}.",
+            f"Mean weight, and AUROC: the chance that a clean example weighs more than a mislabelled one; {band}.{gap}",
         ),
         "recall": (draw_recall, "Recall per class", "Test set, last epoch, mean over seeds, in percent."),
         "confusion": (
             draw_confusion,
             f"Confusion at {hardest}",
-            f"The setting hardest for {judge}; last epoch, seeds added up, in percent of the true class.",
+            f"The setting hardest for {judge}; last epoch, seeds added up, in percent of the true class.{gap}",
         ),
     }
     for name, (draw, title, caption) in draws.items():
@@ -128,6 +140,20 @@ def _budget_plots(findings: Findings, budget: str, size: int) -> Iterator[Plot]:
             f"{title}: budget {budget}, clean set of {size}",
             caption,
             partial(draw, findings, budget, size),
+        )
+
+
+def _rate_plots(findings: Findings, budget: str, size: int) -> Iterator[Plot]:
+    """One for all methods, or one for each family of many."""
+    for family, methods in divide_methods(findings).items():
+        name = f"rates-{file_name(family)}" if family else "rates"
+        of_family = f" of {family} methods" if family else ""
+        yield Plot(
+            f"{name}-{budget}-clean{size}",
+            f"Balanced accuracy on validation against learning rate{of_family}: budget {budget}, clean set of {size}",
+            "Clean validation, last epoch, mean over the tuning seeds, a trial that diverged scoring as guessing; the "
+            "ring marks the rate chosen.",
+            partial(draw_rates, findings, budget, size, methods),
         )
 
 

@@ -77,7 +77,7 @@ def check_findings(findings: Findings, *, allow_partial: bool = False, allow_mix
 
 
 def _check_cells(findings: Findings, allow_partial: bool) -> None:
-    absent, total = findings.absent, len(findings.planned)
+    absent, total = findings.absent, findings.cells
     if not findings.finished:
         counts = Counter(cell.status for cell in absent)
         named = ", ".join(f"{count} {status}" for status, count in counts.items())
@@ -108,13 +108,13 @@ def _check_environments(findings: Findings, allow_mixed: bool) -> None:
 
 def _check_data(findings: Findings) -> None:
     """Methods are compared on the same images and the same wrong targets, seed by seed."""
-    targets: dict[tuple[str, int, int], str] = {}
-    fingerprint = findings.finished[0].fingerprint
-    for finished in findings.finished:
+    targets: dict[tuple[str, int, int], str | None] = {}
+    trained = [finished for finished in findings.everything if not finished.is_diverged]
+    for finished in trained:
         planned = finished.planned
         place = planned.corruption, planned.clean_size, planned.seed
         found = targets.setdefault(place, finished.targets_sha256)
-        if finished.fingerprint != fingerprint or finished.targets_sha256 != found:
+        if finished.fingerprint != trained[0].fingerprint or finished.targets_sha256 != found:
             raise UsageError(
                 f"record {planned.key} ({planned.method} / {planned.corruption} / seed {planned.seed}) was trained "
                 "on other data than the others; delete it and run the suite again"

@@ -9,22 +9,26 @@ from scipy import special
 
 CONFIDENCE = 0.95
 RESAMPLES = 1999
+SAME = 1e-9
+"""Scores that differ by less differ in rounding only."""
 
 
 @dataclass(frozen=True)
 class Summary:
     """Seeds counted, their mean, sample standard deviation and the half-width of the interval of the mean.
 
-    One seed has neither deviation nor interval, none has no mean either: these are NaN.
+    One seed has neither deviation nor interval, none has no mean either: these are NaN. `diverged` runs are among
+    what was counted, with the score of guessing.
     """
 
     count: int
     mean: float
     deviation: float
     interval: float
+    diverged: int = 0
 
 
-def summarise(values: Iterable[float]) -> Summary:
+def summarise(values: Iterable[float], diverged: int = 0) -> Summary:
     """The summary of one value per seed, NaN values left out.
 
     The deviation divides by n - 1, and the interval is Student's t with n - 1 degrees of freedom at 95%.
@@ -33,10 +37,36 @@ def summarise(values: Iterable[float]) -> Summary:
     count = len(sample)
     mean = float(sample.mean()) if count else math.nan
     if count < 2:
-        return Summary(count, mean, math.nan, math.nan)
+        return Summary(count, mean, math.nan, math.nan, diverged)
     deviation = float(sample.std(ddof=1))
     quantile = float(special.stdtrit(count - 1, (1 + CONFIDENCE) / 2))
-    return Summary(count, mean, deviation, quantile * deviation / math.sqrt(count))
+    return Summary(count, mean, deviation, quantile * deviation / math.sqrt(count), diverged)
+
+
+def compute_p_value(differences: Sequence[float]) -> float:
+    """The p-value of Student's two-sided t test that the mean of paired differences is 0.
+
+    1 for fewer than two, which say nothing, and where all are 0. Where all are equal, the t test would take them for
+    certain, but scores are counted in whole test examples, and few seeds agree by chance: then 2 / 2^n, the p-value
+    of flipping their signs.
+    """
+    count = len(differences)
+    if count < 2 or not any(differences):
+        return 1.0
+    if max(differences) - min(differences) < SAME:
+        return float(2 ** (1 - count))
+    summary = summarise(differences)
+    t = summary.mean / (summary.deviation / math.sqrt(count))
+    return float(2 * special.stdtr(count - 1, -abs(t)))
+
+
+def correct_holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values `(n,)` of one family after Holm's step-down correction (1979), in their order."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,16 @@ import math
 
 import pandas as pd
 
+from reweightbench.benchmark.report.choices import Place
+from reweightbench.benchmark.report.claims import make_claim_table
+from reweightbench.benchmark.report.entries import caveats, flag_edge, percent_entry
 from reweightbench.benchmark.report.findings import Findings
 from reweightbench.benchmark.report.formats import Entry, Table, write_csv
 from reweightbench.benchmark.report.frame import METRICS
-from reweightbench.benchmark.report.leaderboard import average_settings, make_leaderboard, percent_entry
+from reweightbench.benchmark.report.leaderboard import average_settings, make_leaderboard
 from reweightbench.benchmark.report.overhead import make_overhead_table
+from reweightbench.benchmark.report.rate_tables import make_expected_table, make_rate_table
+from reweightbench.benchmark.report.selection_tables import make_selection_tables
 from reweightbench.benchmark.report.statistics import summarise
 from reweightbench.benchmark.report.time_to_accuracy import make_time_to_accuracy
 
@@ -19,15 +24,30 @@ def make_tables(findings: Findings, frame: pd.DataFrame) -> list[Table]:
     """All tables, leaderboards first; one of the cells without a result only if there are any."""
     slices = [(budget, size) for size in findings.clean_sizes for budget in findings.budgets]
     tables = [make_leaderboard(findings, frame, *place) for place in slices]
+    if findings.suite.claims:
+        tables.append(make_claim_table(findings))
     for metric in ("balanced_accuracy", "accuracy"):
         tables += [make_pivot(findings, frame, metric, *place) for place in slices]
     tables += [make_validation_table(findings, frame, size) for size in findings.clean_sizes]
     for overheads in findings.overheads:
         tables.append(make_overhead_table(overheads))
         tables += [make_time_to_accuracy(findings, overheads, size) for size in findings.clean_sizes]
+    tables += _make_tuning_tables(findings, slices)
     tables.append(make_corruption_table(frame))
     if findings.absent:
         tables.append(make_absent_table(findings))
+    return tables
+
+
+def _make_tuning_tables(findings: Findings, slices: list[tuple[str, int]]) -> list[Table]:
+    """The tables of a suite whose learning rates are chosen."""
+    if not findings.choices:
+        return []
+    tables = make_selection_tables(findings) if "corrupted" in findings.suite.selections else []
+    tables.append(make_rate_table(findings))
+    tables += [
+        make_expected_table(findings, *place) for place in slices if place[0] in findings.tuned_budgets
+    ]
     return tables
 
 
@@ -36,10 +56,8 @@ def make_pivot(findings: Findings, frame: pd.DataFrame, metric: str, budget: str
     part = frame[(frame["budget"] == budget) & (frame["clean_size"] == clean_size)]
     columns = {
         corruption: {
-            str(method): summarise(values)
-            for method, values in part[part["corruption"] == corruption].groupby("method", observed=True)[
-                metric
-            ]
+            str(method): summarise(own[metric], int(own["is_diverged"].sum()))
+            for method, own in part[part["corruption"] == corruption].groupby("method", observed=True)
         }
         for corruption in findings.corruptions
     }
@@ -51,11 +69,19 @@ def make_pivot(findings: Findings, frame: pd.DataFrame, metric: str, budget: str
         rows=[
             [
                 Entry(method),
-                *(percent_entry(column, method, len(findings.seeds)) for column in columns.values()),
+                *(
+                    percent_entry(
+                        column,
+                        method,
+                        len(findings.seeds),
+                        flag_edge(findings, Place(budget, clean_size, corruption, method)),
+                    )
+                    for corruption, column in columns.items()
+                ),
             ]
             for method in findings.methods
         ],
-        notes=[PERCENT],
+        notes=[PERCENT, *caveats(findings)],
     )
 
 
@@ -73,42 +99,42 @@ def make_validation_table(findings: Findings, frame: pd.DataFrame, clean_size: i
     rates = {
         (planned.method, planned.budget): planned.cell.budget.learning_rate for planned in findings.planned
     }
-    shared = {
-        budget: len({rates[method, budget] for method in findings.methods}) == 1
-        for budget in findings.budgets
-    }
+    headings, own_rates = {}, set()
+    for budget in findings.budgets:
+        values = {rates[method, budget] for method in findings.methods}
+        if budget in findings.tuned_budgets:
+            headings[budget] = f"{budget} (lr chosen)"
+        elif len(values) == 1:
+            headings[budget] = f"{budget} (lr {values.pop():g})"
+        else:
+            headings[budget] = f"{budget} (at lr)"
+            own_rates.add(budget)
     rows = []
     for method in findings.methods:
         row = {budget: column[method] for budget, column in columns.items() if method in column}
         entries = [Entry(method)]
         for budget in findings.budgets:
-            entry = percent_entry(row, budget, len(findings.seeds))
-            suffix = "" if shared[budget] else f" at {rates[method, budget]:g}"
+            places = (Place(budget, clean_size, corruption, method) for corruption in findings.corruptions)
+            entry = percent_entry(row, budget, len(findings.seeds), flag_edge(findings, *places))
+            suffix = f" at {rates[method, budget]:g}" if budget in own_rates else ""
             entries.append(Entry(entry.text + suffix, entry.is_best and len(row) > 1))
         rows.append(entries)
     return Table(
         name=f"validation-clean{clean_size}",
         title=f"Balanced accuracy on validation at the last epoch: clean set of {clean_size}",
-        columns=[
-            "method",
-            *(
-                f"{budget} (lr {rates[findings.methods[0], budget]:g})"
-                if shared[budget]
-                else f"{budget} (at lr)"
-                for budget in findings.budgets
-            ),
-        ],
+        columns=["method", *headings.values()],
         rows=rows,
         notes=[
             "In percent: mean over corruption settings for each seed, then mean ± half-width of the 95% "
-            "Student-t interval over seeds; the best budget of each method stands out."
+            "Student-t interval over seeds; the best budget of each method stands out.",
+            *caveats(findings),
         ],
     )
 
 
 def make_corruption_table(frame: pd.DataFrame) -> Table:
     """What the corruption settings came out as, from one cell per setting and seed: methods share them."""
-    once = frame.drop_duplicates(["clean_size", "corruption", "seed"])
+    once = frame[~frame["is_diverged"].astype(bool)].drop_duplicates(["clean_size", "corruption", "seed"])
     rows = []
     for (clean_size, corruption), part in once.groupby(["clean_size", "corruption"], observed=True):
         rows.append(
@@ -116,7 +142,7 @@ def make_corruption_table(frame: pd.DataFrame) -> Table:
                 Entry(str(corruption)),
                 Entry(str(clean_size)),
                 Entry(f"{part['train_size'].mean():.0f}"),
-                Entry(f"{part['smallest_class'].min()} to {part['largest_class'].max()}"),
+                Entry(f"{part['smallest_class'].min():.0f} to {part['largest_class'].max():.0f}"),
                 Entry(f"{100 * part['noise_share'].mean():.1f}"),
             ]
         )
@@ -160,15 +186,21 @@ def make_absent_table(findings: Findings) -> Table:
 def write_results(frame: pd.DataFrame, marks: tuple[str, ...]) -> str:
     """CSV with a line per setting and method: mean, deviation and interval of every metric."""
     keys = ["budget", "clean_size", "corruption", "method"]
-    described = ["imbalance", "noise", "learning_rate", "epochs"]
-    columns = [*keys, *described, "seeds"]
+    lengths = [unit for unit in ("epochs", "steps") if frame[unit].notna().any()]
+    edges = ["edge"] if frame["edge"].any() else []
+    described = ["imbalance", "noise", "learning_rate", *edges, *lengths]
+    has_diverged = bool(frame["is_diverged"].any())
+    columns = [*keys, *described, "seeds", *["seeds_diverged"] * has_diverged]
     for metric in METRICS:
         columns += [f"{metric}_mean", f"{metric}_std", f"{metric}_interval"]
     rows = []
     for group, part in frame.groupby(keys, observed=True):
-        row: list[str | float] = [*map(str, group), *part.iloc[0][described].tolist(), len(part)]
+        texts = ["" if pd.isna(value) else value for value in part.iloc[0][described]]
+        row: list[str | float] = [*map(str, group), *texts, len(part)]
+        row += [int(part["is_diverged"].sum())] * has_diverged
         for metric in METRICS:
-            summary = summarise(part[metric])
+            # A mean over the runs that have the metric would leave out those that diverged.
+            summary = summarise(part[metric] if part[metric].notna().all() else [])
             values = (summary.mean, summary.deviation, summary.interval)
             row += ["" if math.isnan(value) else value for value in values]
         rows.append(row)

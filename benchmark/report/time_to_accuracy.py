@@ -44,13 +44,13 @@ def _find_shares(cells: Sequence[Finished]) -> dict[str, list[float]]:
     targets = {
         _place(finished): finished.curves["validation_balanced_accuracy"][-1]
         for finished in cells
-        if finished.planned.method == REFERENCE
+        if finished.planned.method == REFERENCE and not finished.is_diverged
     }
     shares: dict[str, list[float]] = {}
     for finished in cells:
         if _place(finished) not in targets:
             continue
-        curve = finished.curves["validation_balanced_accuracy"]
+        curve = finished.curves.get("validation_balanced_accuracy", np.array([]))
         reached = np.flatnonzero(curve >= targets[_place(finished)])
         share = (reached[0] + 1) / len(curve) if len(reached) else np.inf
         shares.setdefault(finished.planned.method, []).append(float(share))

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from reweightbench.benchmark.cells.cell import Cell
-from reweightbench.benchmark.cells.plan import plan_cells
+from reweightbench.benchmark.cells.plan import plan_settings
 from reweightbench.benchmark.cells.suite import Device, Suite
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import CallError, UsageError
@@ -55,9 +55,13 @@ def choose_cells(suite: Suite, variant: str, device: Device) -> dict[str, Cell]:
         "corruptions": suite.corruptions[:1],
         "clean_sizes": (max(suite.clean_sizes),),
         "budgets": suite.budgets[:1],
-        "seeds": suite.seeds[:1],
     }
-    cells = {plan.method: plan.cell for plan in plan_cells(suite.model_copy(update=changes), variant, device)}
+    # A step costs the same at every rate, chosen or not.
+    rate = suite.tuning.lowest if suite.tuning else 0.01
+    cells = {
+        setting.method: setting.plan(setting.budget.rate_of(setting.method) or rate, suite.seeds[0]).cell
+        for setting in plan_settings(suite.model_copy(update=changes), variant, device)
+    }
     return {REFERENCE: cells[REFERENCE], CONTROL: cells[REFERENCE]} | cells
 
 

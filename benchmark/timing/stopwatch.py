@@ -25,11 +25,11 @@ class Stopwatch:
     def __init__(self, prepared: Prepared) -> None:
         self._training = prepared.start()
         budget = prepared.cell.budget
-        stages = divide_epochs(prepared.method.stages(), budget.epochs)
+        stages = divide_epochs(prepared.method.stages(), budget.epoch_count)
         self._stages, first = [], 0
         for stage, epochs in stages:
             self._training.enter(stage)
-            self._stages.append((stage, epochs / budget.epochs, first, self._training.order))
+            self._stages.append((stage, epochs / budget.epoch_count, first, self._training.order))
             first += epochs
         self._rate = learning_rate(budget, 0)
 

@@ -18,6 +18,8 @@ from reweightbench.benchmark.training.epoch import Epoch
 from reweightbench.benchmark.training.loop import Training
 from reweightbench.benchmark.training.result import Evaluation
 
+State = dict[str, Tensor]
+
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -37,12 +39,13 @@ class Checkpoints:
 class Progress:
     """What a training run has shown so far.
 
-    `best_state` is the model after the epoch that was best on the validation part; `seconds` were spent on the
-    run by processes before this one.
+    `best_state` is the model after the epoch that was best on the validation part, `corrupted_best_state` the
+    one on the corrupted validation part; `seconds` were spent on the run by processes before this one.
     """
 
     evaluations: list[Evaluation] = field(default_factory=list)
-    best_state: dict[str, Tensor] = field(default_factory=dict)
+    best_state: State = field(default_factory=dict)
+    corrupted_best_state: State = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -50,11 +53,24 @@ class Progress:
         """The epoch that was best on the validation part, the first of equals."""
         return max(self.evaluations, key=lambda found: found.balanced_accuracy).epoch.number
 
+    @property
+    def corrupted_best_epoch(self) -> int | None:
+        """The epoch that was best on the corrupted validation part; None without one."""
+        scores = [found.corrupted_balanced_accuracy for found in self.evaluations]
+        known = [score for score in scores if score is not None]
+        return self.evaluations[scores.index(max(known))].epoch.number if known else None
+
     def add(self, evaluation: Evaluation, model: Classifier) -> None:
         """Note an epoch and the model after it."""
         self.evaluations.append(evaluation)
-        if self.best_epoch == evaluation.epoch.number:
-            self.best_state = {name: value.clone() for name, value in model.state_dict().items()}
+        number = evaluation.epoch.number
+        if number not in (self.best_epoch, self.corrupted_best_epoch):
+            return
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        if number == self.best_epoch:
+            self.best_state = state
+        if number == self.corrupted_best_epoch:
+            self.corrupted_best_state = state
 
 
 def save(path: Path, training: Training, progress: Progress, seconds: float) -> None:
@@ -74,6 +90,7 @@ def save(path: Path, training: Training, progress: Progress, seconds: float) -> 
         "method": training.method.state_dict(),
         "evaluations": [asdict(evaluation) for evaluation in progress.evaluations],
         "best_state": progress.best_state,
+        "corrupted_best_state": progress.corrupted_best_state,
         "seconds": seconds,
     }
     buffer = io.BytesIO()
@@ -107,7 +124,7 @@ def resume(path: Path, training: Training) -> Progress:
     evaluations = [
         Evaluation(**found | {"epoch": Epoch(**found["epoch"])}) for found in content["evaluations"]
     ]
-    return Progress(evaluations, content["best_state"], content["seconds"])
+    return Progress(evaluations, content["best_state"], content["corrupted_best_state"], content["seconds"])
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -40,23 +40,25 @@ class Training:
     def run(self) -> Iterator[Epoch]:
         """Train what is left, one epoch per item; whoever iterates evaluates in between.
 
-        An epoch is ceil(n / batch size) steps of whole batches, n the number of training examples: the same
-        number of steps for every method, whatever pool it draws from.
+        Every method takes the same number of steps, whatever pool it draws from.
         """
-        steps = math.ceil(len(self.examples.is_mislabelled) / self.budget.batch_size)
-        for stage, epoch, epochs in self.plan()[self.epochs_done :]:
-            if epoch == 0:
+        counts = self.budget.steps_per_epoch(len(self.examples.is_mislabelled))
+        for stage, first, end in self.plan()[self.epochs_done :]:
+            epoch = self.epochs_done
+            if epoch == first:
                 self.enter(stage)
-            progress = [(epoch * steps + step) / (epochs * steps) for step in range(steps)]
-            rates = [learning_rate(self.budget, value) for value in progress]
-            finished = self.run_epoch(self.epochs_done, stage, rates)
+            done, total = sum(counts[first:epoch]), sum(counts[first:end])
+            rates = [learning_rate(self.budget, (done + step) / total) for step in range(counts[epoch])]
+            finished = self.run_epoch(epoch, stage, rates)
             self.epochs_done += 1
             yield finished
 
     def plan(self) -> list[tuple[Stage, int, int]]:
-        """For every epoch its stage, its place in the stage and the stage's number of epochs."""
-        stages = divide_epochs(self.method.stages(), self.budget.epochs)
-        return [(stage, epoch, epochs) for stage, epochs in stages for epoch in range(epochs)]
+        """For every epoch its stage, the stage's first epoch and the one after its last."""
+        plan: list[tuple[Stage, int, int]] = []
+        for stage, epochs in divide_epochs(self.method.stages(), self.budget.epoch_count):
+            plan += [(stage, len(plan), len(plan) + epochs)] * epochs
+        return plan
 
     def enter(self, stage: Stage) -> None:
         """Put the model into the stage's form, with a new optimizer for it and a new order of its pool."""

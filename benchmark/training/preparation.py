@@ -67,7 +67,7 @@ class Prepared:
         return Problem(
             size=len(self.examples.is_mislabelled),
             classes=self.data.classes,
-            epochs=self.cell.budget.epochs,
+            epochs=self.cell.budget.epoch_count,
             model=self.model,
             generator=streams["method"],
             needs=self.method.needs,
@@ -112,7 +112,7 @@ def check_requirements(cell: Cell, stages: tuple[Stage, ...], needs: Collection[
     """Raise UsageError where the stages or needs of the cell's method do not fit the cell."""
     name = cell.method.name
     try:
-        divide_epochs(stages, cell.budget.epochs)
+        divide_epochs(stages, cell.budget.epoch_count)
     except UsageError as error:
         raise UsageError(f"method '{name}': {error}") from None
     if any("clean" in stage.pool for stage in stages) and "clean_set" not in needs:

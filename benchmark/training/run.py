@@ -13,12 +13,12 @@ from reweightbench.benchmark.data.cell_data import make_cell_data
 from reweightbench.benchmark.data.preloaded import load
 from reweightbench.benchmark.records.environment import describe_environment, peak_memory
 from reweightbench.benchmark.records.provenance import describe_code
-from reweightbench.benchmark.records.record import Arrays, Cost, Metrics, Outcome, Record
+from reweightbench.benchmark.records.record import Arrays, Cost, Outcome, Record
 from reweightbench.benchmark.training.checkpoint import Checkpoints, Progress, resume, save
 from reweightbench.benchmark.training.loop import Training
 from reweightbench.benchmark.training.metrics import balanced_accuracy, compute_metrics
 from reweightbench.benchmark.training.preparation import Prepared, prepare
-from reweightbench.benchmark.training.result import Evaluation, make_result
+from reweightbench.benchmark.training.result import Evaluation, Tested, make_result
 
 
 def run_cell(cell: Cell, sources: Sources = Sources()) -> Record:  # noqa: B008
@@ -38,10 +38,8 @@ def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = 
     code = describe_code(cell)
     progress = _train(prepared, checkpoints, started)
     weights_sha256 = hash_tensors(prepared.model.state_dict())
-    last, best, predictions = _test(prepared, progress)
-    result = make_result(
-        data, progress.evaluations, weights_sha256, progress.best_epoch, last=last, best=best
-    )
+    tested, arrays = _test(prepared, progress)
+    result = make_result(data, progress.evaluations, weights_sha256, tested)
     cost = Cost(
         train_seconds=sum(evaluation.epoch.seconds for evaluation in progress.evaluations),
         total_seconds=progress.seconds + time.perf_counter() - started,
@@ -56,9 +54,7 @@ def run_outcome(cell: Cell, sources: Sources, checkpoints: Checkpoints | None = 
         environment=describe_environment(),
         sources=code,
     )
-    parts = {"test": data.split.test, "validation": data.split.validation, "clean": data.split.clean}
-    arrays: Arrays = {name: ids.astype(np.int32) for name, ids in parts.items()}
-    return Outcome(record, arrays | {"predictions": predictions})
+    return Outcome(record, arrays)
 
 
 def hash_tensors(tensors: dict[str, Tensor]) -> str:
@@ -83,29 +79,50 @@ def _train(prepared: Prepared, checkpoints: Checkpoints | None, started: float) 
 
 
 def _evaluations(prepared: Prepared, training: Training) -> Iterator[Evaluation]:
-    """Each epoch that is left, evaluated on the validation part."""
-    data = prepared.data
-    pixels = data.pixels(data.split.validation, prepared.cell.device)
-    targets = data.targets(data.split.validation)
+    """Each epoch that is left, evaluated on the validation parts."""
+    data, device = prepared.data, prepared.cell.device
+    clean, corrupted = data.split.validation, data.corrupted_validation
+    ids = np.concatenate([clean, corrupted.ids])
+    pixels, targets = data.pixels(ids, device), np.concatenate([data.targets(clean), corrupted.targets])
+    size = len(clean)
     for epoch in training.run():
         predictions = prepared.inputs.predict(prepared.model, prepared.method, pixels).argmax(1).numpy()
+        is_hit = predictions == targets
         yield Evaluation(
             epoch,
-            accuracy=float((predictions == targets).mean()),
-            balanced_accuracy=balanced_accuracy(predictions, targets, data.classes),
+            accuracy=float(is_hit[:size].mean()),
+            balanced_accuracy=balanced_accuracy(predictions[:size], targets[:size], data.classes),
+            corrupted_balanced_accuracy=balanced_accuracy(predictions[size:], targets[size:], data.classes)
+            if len(corrupted.ids)
+            else None,
         )
 
 
-def _test(prepared: Prepared, progress: Progress) -> tuple[Metrics, Metrics, np.ndarray]:
-    """Metrics on the test part at the last epoch and at the best one, and the predictions `(k,)` of the last.
+def _test(prepared: Prepared, progress: Progress) -> tuple[Tested, Arrays]:
+    """Metrics on the test part, and what lies beside the record: ids of the parts and the last predictions.
 
-    The model is left as it was at the best epoch.
+    The model is left as it was at one of the chosen epochs. A trial is not tested.
     """
-    test = prepared.data.split.test
-    targets = prepared.data.targets(test)
-    predicted = prepared.probabilities(test)
-    last = best = compute_metrics(predicted, targets)
-    if progress.best_epoch != progress.evaluations[-1].epoch.number:
-        prepared.model.load_state_dict(progress.best_state)
-        best = compute_metrics(prepared.probabilities(test), targets)
-    return last, best, predicted.argmax(1).astype(np.int32)
+    data, last_epoch = prepared.data, progress.evaluations[-1].epoch.number
+    chosen = progress.best_epoch, progress.corrupted_best_epoch
+    if prepared.cell.purpose == "trial":
+        return Tested(best_epoch=chosen[0], corrupted_best_epoch=chosen[1]), {}
+    parts = {"test": data.split.test, "validation": data.split.validation, "clean": data.split.clean}
+    if len(data.corrupted_validation.ids):
+        parts["corrupted_validation"] = data.corrupted_validation.ids
+    targets = data.targets(data.split.test)
+    predicted = prepared.probabilities(data.split.test)
+    metrics = {last_epoch: compute_metrics(predicted, targets), None: None}
+    for epoch, state in zip(chosen, (progress.best_state, progress.corrupted_best_state), strict=True):
+        if epoch not in metrics:
+            prepared.model.load_state_dict(state)
+            metrics[epoch] = compute_metrics(prepared.probabilities(data.split.test), targets)
+    tested = Tested(
+        best_epoch=chosen[0],
+        corrupted_best_epoch=chosen[1],
+        last=metrics[last_epoch],
+        best=metrics[chosen[0]],
+        corrupted_best=metrics[chosen[1]],
+    )
+    arrays: Arrays = {name: ids.astype(np.int32) for name, ids in parts.items()}
+    return tested, arrays | {"predictions": predicted.argmax(1).astype(np.int32)}

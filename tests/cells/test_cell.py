@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 from pydantic import BaseModel, ValidationError
 
 from reweightbench.benchmark.cells.cell import Budget, Cell, Numerics, canonical_json
@@ -23,6 +25,8 @@ CELL = Cell(
     budget=Budget(epochs=30, learning_rate=0.05),
     seed=0,
 )
+STEPS = CELL.model_copy(update={"budget": Budget(steps=30, learning_rate=0.05)})
+"""The same, its budget in steps."""
 
 
 def walk(model: BaseModel, prefix: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -36,6 +40,11 @@ def walk(model: BaseModel, prefix: Path = ()) -> Iterator[tuple[Path, Any]]:
                 yield (*prefix, name, key), option
         else:
             yield (*prefix, name), value
+
+
+def fields_of(cell: Cell) -> list[tuple[Path, Any]]:
+    """The fields of a cell; a length of the budget that it does not give is none."""
+    return [(path, value) for path, value in walk(cell) if value is not None]
 
 
 def choices_at(path: Path) -> tuple[Any, ...] | None:
@@ -74,24 +83,26 @@ def change(cell: Cell, path: Path, value: Any) -> Cell:
     return Cell.model_validate(content)
 
 
-FIELDS = list(walk(CELL))
+FIELDS = [(cell, *field) for cell in (CELL, STEPS) for field in fields_of(cell)]
 
 
 def test_walk_reaches_the_nested_fields() -> None:
-    paths = {path for path, _ in FIELDS}
+    paths = {path for _, path, _ in FIELDS}
     assert {("seed",), ("budget", "weight_decay"), ("numerics", "threads")} <= paths
     assert {("method", "options", "gamma"), ("method", "version"), ("noise", "name")} <= paths
     assert {path[0] for path in paths} == set(Cell.model_fields)
 
 
-@pytest.mark.parametrize(("path", "value"), FIELDS, ids=str)
-def test_every_field_changes_the_key(path: Path, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("cell", "path", "value"), FIELDS, ids=lambda part: "" if part in (CELL, STEPS) else str(part)
+)
+def test_every_field_changes_the_key(cell: Cell, path: Path, value: Any) -> None:
     other = another(path, value)
     if other is None:
         pytest.skip("the field allows one value, which no other can be told from")
-    changed = change(CELL, path, other)
-    assert changed != CELL
-    assert changed.key != CELL.key
+    changed = change(cell, path, other)
+    assert changed != cell
+    assert changed.key != cell.key
 
 
 @pytest.mark.parametrize("field", ["imbalance", "noise"])
@@ -108,9 +119,11 @@ def test_imbalance_and_noise_are_not_exchangeable() -> None:
 
 def test_keys_are_unique() -> None:
     cells = [
-        change(CELL, path, other) for path, value in FIELDS if (other := another(path, value)) is not None
+        change(cell, path, other)
+        for cell, path, value in FIELDS
+        if (other := another(path, value)) is not None
     ]
-    assert len({cell.key for cell in [CELL, *cells]}) == len(cells) + 1
+    assert len({cell.key for cell in [CELL, STEPS, *cells]}) == len(cells) + 2
 
 
 def test_json_round_trip_keeps_the_key() -> None:
@@ -149,6 +162,8 @@ def test_defaults_stay_as_they_are() -> None:
     )
     defaults = {
         "engine_version": 1,
+        "purpose": "table",
+        "corrupted_validation_fraction": 0.0,
         "imbalance": None,
         "noise": None,
         "validation_fraction": 0.1,
@@ -163,6 +178,7 @@ def test_defaults_stay_as_they_are() -> None:
     assert defaults.items() <= shortest.model_dump().items()
     assert shortest.budget.model_dump() == {
         "epochs": 30,
+        "steps": None,
         "batch_size": 100,
         "learning_rate": 0.05,
         "schedule": "cosine",
@@ -215,3 +231,45 @@ def test_unknown_fields_are_refused(place: Path) -> None:
 def test_impossible_values_are_refused(path: Path, value: Any) -> None:
     with pytest.raises(ValidationError, match=path[-1]):
         change(CELL, path, value)
+
+
+def test_a_budget_has_either_epochs_or_steps() -> None:
+    for lengths in ({}, {"epochs": 3, "steps": 30}):
+        with pytest.raises(ValidationError, match="either epochs or steps"):
+            Budget(learning_rate=0.1, **lengths)
+
+
+@given(st.integers(1, 5000), st.integers(1, 10**5))
+def test_steps_are_the_same_for_every_size_and_their_parts_nearly_equal(steps: int, examples: int) -> None:
+    budget = Budget(steps=steps, learning_rate=0.1)
+    counts = budget.steps_per_epoch(examples)
+    assert sum(counts) == steps
+    assert len(counts) == budget.epoch_count == min(30, steps)
+    assert max(counts) - min(counts) <= 1
+
+
+@given(st.integers(1, 50), st.integers(1, 10**4), st.integers(2, 300))
+def test_epochs_take_whole_batches(epochs: int, examples: int, batch_size: int) -> None:
+    budget = Budget(epochs=epochs, batch_size=batch_size, learning_rate=0.1)
+    (count,) = set(budget.steps_per_epoch(examples))
+    assert (count - 1) * batch_size < examples <= count * batch_size
+    assert budget.epoch_count == epochs
+
+
+def test_fields_that_came_later_leave_the_keys_of_old_cells() -> None:
+    """The content that a cell of the first release was hashed from, spelled out."""
+    content = (
+        '{"budget":{"batch_size":50,"epochs":2,"learning_rate":0.1},"clean_size":50,'
+        '"dataset":{"name":"digits"},"method":{"name":"sgd"},"model":{"name":"small_cnn"},"seed":0,'
+        '"variant":"embedded"}'
+    )
+    cell = Cell(
+        dataset=Spec(name="digits"),
+        variant="embedded",
+        clean_size=50,
+        model=Spec(name="small_cnn"),
+        method=Spec(name="sgd"),
+        budget=Budget(epochs=2, batch_size=50, learning_rate=0.1),
+        seed=0,
+    )
+    assert canonical_json(cell) == content

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from reweightbench.benchmark.contracts.corruption import Imbalance, Noise
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.registry import IMBALANCES, NOISES
-from reweightbench.benchmark.data.corruption import Corrupted, corrupt
+from reweightbench.benchmark.data.corruption import FEWEST, Corrupted, corrupt, hold_out
 
 CLASSES = 4
 NAMES = ("ant", "bee", "cat", "dog")
@@ -166,3 +166,51 @@ def test_one_class_cannot_be_corrupted(imbalance: str | None, noise: str | None)
             make_noise(noise),
             scope=("example", 0),
         )
+
+
+def held_out(
+    fraction: float, groups: NDArray[np.int64] | None = None, seed: int = 0
+) -> tuple[Corrupted, Corrupted]:
+    part = make("longtail(factor=4)", "uniform(rate=0.3)", seed)
+    return hold_out(part, fraction, groups, NAMES, scope=("example", seed))
+
+
+def test_a_corrupted_validation_part_is_as_corrupted_as_what_remains() -> None:
+    whole = make("longtail(factor=4)", "uniform(rate=0.3)", 0)
+    kept, held = held_out(0.2)
+    assert sorted([*kept.ids, *held.ids]) == sorted(whole.ids)
+    assert not set(kept.ids) & set(held.ids)
+    for part in (kept, held):
+        assert (
+            dict(zip(part.ids, part.targets, strict=True)).items()
+            <= dict(zip(whole.ids, whole.targets, strict=True)).items()
+        )
+    counts = np.bincount(whole.targets, minlength=CLASSES)
+    assert np.bincount(held.targets, minlength=CLASSES).tolist() == [
+        max(round(0.2 * count), FEWEST) for count in counts
+    ]
+    assert 0.1 < held.is_mislabelled.mean() < 0.6
+
+
+def test_no_part_is_held_out_unless_it_is_asked_for() -> None:
+    whole = make("longtail(factor=4)", "uniform(rate=0.3)", 0)
+    kept, held = held_out(0.0)
+    assert kept.ids.tolist() == whole.ids.tolist()
+    assert kept.targets.tolist() == whole.targets.tolist()
+    assert len(held.ids) == 0
+
+
+def test_a_corrupted_validation_part_divides_no_group() -> None:
+    # By id, as a dataset names its groups.
+    groups = np.arange(IDS.max() + 1) // 2
+    kept, held = held_out(0.2, groups)
+    assert len(held.ids) > 0
+    assert not set(groups[kept.ids]) & set(groups[held.ids])
+
+
+def test_a_class_too_small_for_a_corrupted_validation_part_is_named() -> None:
+    part = make("step(factor=10)", None, 0)
+    with pytest.raises(
+        UsageError, match=r"class '\w+' has \d training examples.*corrupted_validation_fraction = 0"
+    ):
+        hold_out(part, 0.2, None, NAMES, scope=("example", 0))

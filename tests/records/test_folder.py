@@ -91,7 +91,7 @@ def test_a_damaged_record_is_named_and_moved_aside(folder: ResultsFolder, outcom
 
 def test_a_record_of_a_newer_schema_is_refused_and_stays(folder: ResultsFolder, outcomes) -> None:
     path = find(folder, outcomes[0])
-    path.write_text(path.read_text().replace('"schema_version":1', '"schema_version":99'))
+    path.write_text(path.read_text().replace('"schema_version":2', '"schema_version":99'))
     with pytest.raises(UsageError, match="schema version 99"):
         folder.read(print)
     assert path.exists()

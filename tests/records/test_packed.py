@@ -42,7 +42,8 @@ def with_arrays(record: Record) -> Outcome:
     """The record with arrays of the sizes it names."""
     if record.result is None:
         return Outcome(record, {})
-    arrays = {name: np.arange(record.result.sizes[part]) for name, part in ARRAY_PARTS.items()}
+    sizes = record.result.sizes
+    arrays = {name: np.arange(sizes[part]) for name, part in ARRAY_PARTS.items() if part in sizes}
     predicted = np.array(record.result.last.confusion).sum(0)
     arrays["predictions"] = np.repeat(np.arange(len(predicted)), predicted)
     return Outcome(record, {name: array.astype(np.int32) for name, array in arrays.items()})
@@ -349,7 +350,7 @@ HOSTILE = {
     ),
     "large group": (rewrite(lambda table: table.take([0] * 257)), "257 rows"),
     "other schema": (
-        rewrite(put("record", lambda texts: [text.replace('n":1', 'n":9', 1) for text in texts])),
+        rewrite(put("record", lambda texts: [text.replace('n":2', 'n":9', 1) for text in texts])),
         "schema version 9",
     ),
 }

@@ -122,6 +122,18 @@ def test_time_to_accuracy_is_the_first_epoch_that_reaches_it_times_the_overhead(
     }
 
 
+def test_run_that_diverged_never_reaches_the_accuracy(make_grid: MakeGrid) -> None:
+    grid = make_grid(methods=("sgd", "focal"), seeds=(0, 1, 2))
+    change_curve(grid, [0.5, 0.5, 0.6, 0.7])
+    for method, seed in (("focal", 0), ("sgd", 1)):
+        for planned in grid.find(method=method, seed=seed):
+            grid.fail(planned, "nonfinite")
+    timing = make_timing(grid, {"focal": 1.5})
+    findings = make_findings(grid.suite, grid.planned, grid.records.values(), [timing])
+    table = make_time_to_accuracy(findings, findings.overheads[0], 100)
+    assert column(table, "short") == {"sgd": "1.00 (4 of 4)", "focal": "1.50 (2 of 4)"}
+
+
 @pytest.mark.parametrize("methods", [("sgd",), ("meta_reweight", "focal")])
 def test_time_to_accuracy_of_methods_without_reference_or_timing(
     make_grid: MakeGrid, methods: tuple[str, ...]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from made_up import ALL_METHODS
+from made_up import ALL_CORRUPTIONS, ALL_METHODS
 from reweightbench.benchmark.cells.suite import Corruption
 from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.report.findings import Findings, make_findings
@@ -149,6 +149,18 @@ def test_long_names_are_legible(make_grid: MakeGrid, kind: str) -> None:
     assert_legible(figure)
     for legend in figure.legends if kind != "weights" else []:
         assert "_mine" in {text.get_text().strip() for text in legend.get_texts()}
+
+
+@pytest.mark.parametrize("methods", [tuple(ALL_METHODS), (*METHODS.classes, "a_long_method_name(epochs=12)")])
+def test_plots_of_trials_are_legible(make_grid: MakeGrid, methods: tuple[str, ...]) -> None:
+    corruptions = (*ALL_CORRUPTIONS[-2:], Corruption())
+    grid = make_grid(methods=methods, corruptions=corruptions, seeds=(0,), peaks={"sgd": (30, 30)})
+    drawn = [plot for name, plot in plots_of(grid).items() if name.startswith(("rates", "expected-best"))]
+    assert len(drawn) >= 2
+    for plot in drawn:
+        figure = plot.draw()
+        add_title(figure, plot.title, ["partial: 3 of 400 cells"])
+        assert_legible(figure)
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ def test_frame_has_a_row_per_finished_cell(make_grid: MakeGrid) -> None:
 def test_only_ok_records_count(make_grid: MakeGrid) -> None:
     grid = make_grid()
     key = grid.planned[0].key
-    grid.records[key] = grid.records[key].model_copy(update={"status": "nonfinite"})
+    grid.records[key] = grid.records[key].model_copy(update={"status": "crashed"})
     findings = findings_of(grid)
     assert key not in set(make_frame(findings)["key"])
-    assert [(absent.planned.key, absent.status) for absent in findings.absent] == [(key, "nonfinite")]
+    assert [(absent.planned.key, absent.status) for absent in findings.absent] == [(key, "crashed")]
 
 
 def test_overhead_is_a_ratio_within_setting_and_seed(make_grid: MakeGrid) -> None:
@@ -222,7 +222,8 @@ def test_pivot_tells_fewer_seeds_and_none(make_grid: MakeGrid) -> None:
     table = make_pivot(findings, make_frame(findings), "accuracy", "short", 100)
     assert column(table, "none")["sgd"].text.endswith("(n=2)")
     assert column(table, "uniform(rate=0.4)")["sgd"] == Entry(ABSENT)
-    assert "n=" not in column(table, "none")["meta_reweight"].text
+    assert column(table, "none")["meta_reweight"].text.endswith("(n=2)"), "compared on the seeds of both"
+    assert "n=" not in column(table, "uniform(rate=0.4)")["meta_reweight"].text
 
 
 def test_one_seed_shows_no_interval(make_grid: MakeGrid) -> None:
