@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reweightbench.benchmark.contracts.method import Method, Stage, Step
+from reweightbench import Method, Stage, Step
 from reweightbench.benchmark.contracts.network import Classifier
 from reweightbench.benchmark.contracts.problem import Batch, Need, Problem
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from reweightbench.benchmark.contracts.method import Method, Step
+from reweightbench import Method, Step
 from reweightbench.benchmark.contracts.problem import Problem
 
 

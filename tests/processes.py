@@ -18,7 +18,7 @@ import os, time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from reweightbench.benchmark.contracts.method import Method
+from reweightbench import Method
 
 PLACE = Path(__file__).parent
 

@@ -28,7 +28,7 @@ def check_metrics(metrics: "Metrics") -> None:
     occurs = totals > 0
     recall = hits[occurs] / totals[occurs]
     for target, value in enumerate(metrics.recall):
-        # Records of datasets with all classes in the test part once held 0 where there is no recall.
+        # A record may hold 0 for a class that the test part lacks.
         expected = hits[target] / totals[target] if occurs[target] else 0.0
         if value is not None or occurs[target]:
             _require_equal(f"recall of class {target}", value, expected)
