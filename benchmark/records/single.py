@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from reweightbench.benchmark.records.record import (
 )
 
 NAME = re.compile(rf"{KEY.pattern}\.(json|npz)")
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in nanoseconds, by which a file that was written anew is known."""
 
 MOST_RECORD_BYTES = 2**26
 MOST_BYTES = 2**28
@@ -99,12 +102,31 @@ def _read_arrays(path: Path) -> Arrays:
         }
 
 
-def remove(folder: Path, keys: Set[str]) -> None:
-    """Remove the files of these records, and the folder if there is nothing else in it; not what a link leads to."""
+def find_stamps(folder: Path) -> dict[str, Stamp]:
+    """The stamps of all records' files, by name."""
+    paths = [path for path in folder.glob("*") if NAME.fullmatch(path.name)]
+    return {path.name: stamp for path in paths if (stamp := _find_stamp(path))}
+
+
+def _find_stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def remove(folder: Path, keys: Set[str], stamps: Mapping[str, Stamp]) -> None:
+    """Remove the files of these records that bear their stamps still, and the folder if nothing else is in it.
+
+    Not what a link leads to.
+    """
     if folder.is_symlink():
         return
     for key in keys:
-        for ending in ("json", "npz"):
-            (folder / f"{key}.{ending}").unlink(missing_ok=True)
+        paths = [folder / f"{key}.{ending}" for ending in ("json", "npz")]
+        if all(_find_stamp(path) == stamps.get(path.name) for path in paths):
+            for path in paths:
+                path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
