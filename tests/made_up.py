@@ -183,7 +183,7 @@ def build_grid(
         for setting in settings
         for seed in suite.seeds
     ]
-    return Grid(suite, planned, {cell.key: _record(cell) for cell in planned})
+    return Grid(suite, planned, {cell.key: make_record(cell) for cell in planned})
 
 
 def _settings(suite: Suite, cell_fields: dict[str, object]) -> Iterator[Setting]:
@@ -222,7 +222,7 @@ def _tune(suite: Suite, settings: list[Setting], peaks: dict[str, tuple[float, f
         ]
         for selection in suite.selections
     }
-    records = {plan.key: _record(plan) for plans in cells.values() for plan in plans}
+    records = {plan.key: make_record(plan) for plans in cells.values() for plan in plans}
     records |= {plan.key: _trial_record(plan, peaks) for plan in trials.values()}
     return Grid(suite, cells["clean"], records, cells["corrupted"], list(trials.values()))
 
@@ -238,7 +238,8 @@ def _spec(label: str | None) -> Spec | None:
     return Spec(name=name, options=options)
 
 
-def _record(planned: Planned) -> Record:
+def make_record(planned: Planned) -> Record:
+    """A record of plausible numbers for a cell."""
     cell = planned.cell
     is_trial = cell.purpose == "trial"
     undone, time, _ = ALL_METHODS.get(planned.method, (0.2, 1.5, False))
@@ -299,7 +300,7 @@ def _realised(planned: Planned, noise: float, factor: float) -> Realised:
 
 def _trial_record(planned: Planned, peaks: dict[str, tuple[float, float]]) -> Record:
     """Scores fall with the square of the distance from the best rate, in factors of ten."""
-    record = _record(planned)
+    record = make_record(planned)
     rate, best = planned.cell.budget.learning_rate, peaks.get(planned.method, (0.1, 0.1))
     top = 0.8 + 0.1 * ALL_METHODS.get(planned.method, (0, 0, False))[0] + planned.seed / 10**5
     clean, corrupted = (max(0.1, top - 0.1 * math.log10(rate / peak) ** 2) for peak in best)

@@ -42,18 +42,15 @@ def command(
 
     chosen, _ = select_suite(suite, methods, seeds)
     source, target = ResultsFolder(results / chosen.name), ResultsFolder(into / chosen.name)
-    cells, trials = _check_complete(chosen, source), _find_trials(chosen, source)
-    addition = publishing.compare(source, target, cells | trials, warn)
-    if addition.replaced and not replace:
-        raise UsageError(
-            f"{len(addition.replaced)} records of '{source.path}' have other results than the published ones in "
-            f"'{target.path}'; nothing is published, --replace puts them in their place"
-        )
-    say(f"{target.path}: {addition.describe()}{' (not yet: --dry-run)' if dry_run else ''}")
-    if not dry_run:
-        publishing.add(source, target, addition, warn)
-        _publish_rates(suite, source, target)
-        say(report.write(_complete_part(load_suite(suite), chosen, target), target.path))
+    keys = _check_complete(chosen, source) | _find_trials(chosen, source)
+    if dry_run:
+        addition = publishing.compare(source, target, keys, warn, replace=replace)
+        say(f"{target.path}: {addition.describe()} (not yet: --dry-run)")
+        return
+    addition = publishing.add(source, target, keys, warn, replace=replace)
+    say(f"{target.path}: {addition.describe()}")
+    _publish_rates(suite, source, target)
+    say(report.write(_complete_part(load_suite(suite), chosen, target), target.path))
 
 
 def _check_complete(suite: "Suite", source: "ResultsFolder") -> set[str]:

@@ -76,9 +76,9 @@ def verify(
     def finish(outcome: Outcome, seconds: float) -> None:
         plan = plans[outcome.record.key]
         verdict, reason = compare(plan, outcome.record, planned, records)
-        problem = find_misfit(arrays.get(plan.key, {}), outcome.arrays, records[plan.key], targets)
-        if problem and verdict != "failed":
-            verdict, reason = "differs", problem
+        if verdict != "failed":
+            problem = find_misfit(arrays.get(plan.key, {}), outcome.arrays, records[plan.key], targets)
+            verdict, reason = ("differs", problem) if problem else (verdict, reason)
         tell(Verified(plan, verdict, reason))
 
     run_cells((plan.cell for plan in sample), sources, workers, finish)
@@ -120,8 +120,10 @@ def find_misfit(known: Arrays, again: Arrays, record: Record, targets: NDArray[n
 
     Empty where they fit, and where there are none.
     """
-    for name in known.keys() & again.keys() - {"predictions"}:
-        if not np.array_equal(known[name], again[name]):
+    for name in known.keys() - {"predictions"}:
+        if np.any((known[name] < 0) | (known[name] >= len(targets))):
+            return f"the recorded ids of the {name} part are none of the data"
+        if name in again and not np.array_equal(known[name], again[name]):
             return f"the recorded ids of the {name} part are not those of this cell"
     if record.result is None or not {"test", "predictions"} <= known.keys():
         return ""

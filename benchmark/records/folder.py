@@ -12,10 +12,12 @@
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from pydantic import ValidationError
 
 from reweightbench.benchmark.cells.cell import Frozen
@@ -212,11 +214,21 @@ class ResultsFolder:
         for outcome in source.all_of(keys, warn):
             single.write(self._records, outcome)
 
-    def pack(self, outcomes: Iterable[Outcome]) -> None:
-        """Hold these records, given in the order of keys, in the packed file; single files of them are removed."""
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Wait until no other process packs records here; the folder is made if there is none."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._packed.with_name(f".{self._packed.name}.lock")):
+            yield
+
+    def pack(self, outcomes: Iterator[Outcome]) -> None:
+        """Hold these records, in the order of keys, in the packed file; single files of them are removed.
+
+        The outcomes are read only now: a single file that is written meanwhile stays.
+        """
         from reweightbench.benchmark.records import packed
 
-        keys = set()
+        keys, stamps = set(), single.find_stamps(self._records)
 
         def noted() -> Iterator[Outcome]:
             for outcome in outcomes:
@@ -224,7 +236,7 @@ class ResultsFolder:
                 yield outcome
 
         packed.write(self._packed, noted())
-        single.remove(self._records, keys)
+        single.remove(self._records, keys, stamps)
 
     def all_of(self, keys: Set[str], warn: Callable[[str], None]) -> Iterator[Outcome]:
         """The records of all these keys with their arrays; raises UsageError at the end where some are missing."""

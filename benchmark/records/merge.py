@@ -1,13 +1,11 @@
 """Bringing together the records of one suite that several machines have made."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.records.folder import ResultsFolder
-from reweightbench.benchmark.records.record import Record
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,11 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
     for folder in sources[1:]:
         folder.check(manifest)
     target.claim(manifest)
-    held = {record.key: _hold(target, record) for record in target.scan(warn)}
+    held = {record.key: _Held(target, record.result_digest) for record in target.scan(warn)}
     for folder in sources:
         for record in folder.scan(warn, move=False):
             key = record.key
-            found, known = _hold(folder, record), held.get(key)
+            found, known = _Held(folder, record.result_digest), held.get(key)
             if known is None or (found.digest and not known.digest):
                 held[key] = found
             elif found.digest and found.digest != known.digest:
@@ -52,8 +50,3 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
             if known_timing is None or not known_timing.is_complete:
                 target.write_timing(timing)
     return copied
-
-
-def _hold(folder: ResultsFolder, record: Record) -> _Held:
-    result = record.result
-    return _Held(folder, hashlib.sha256(result.model_dump_json().encode()).hexdigest() if result else "")

@@ -1,5 +1,6 @@
 """The record of a cell: what was run, what came out, and what it cost."""
 
+import hashlib
 import json
 import re
 from contextlib import suppress
@@ -217,6 +218,11 @@ class Record(Frozen):
         if self.result and len(self.result.curves.learning_rate) != self.cell.budget.epoch_count:
             raise ValueError("a curve does not have a value for each epoch of the budget")
         return self
+
+    @property
+    def result_digest(self) -> str:
+        """The digest of the result, by which results are compared that are too many for memory; empty without one."""
+        return hashlib.sha256(self.result.model_dump_json().encode()).hexdigest() if self.result else ""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,16 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import open_foreign_zip, read_foreign, read_member
+from reweightbench.benchmark.contracts.text import one_line
 from reweightbench.benchmark.records.files import write_atomically
 from reweightbench.benchmark.records.record import (
     KEY,
@@ -21,6 +23,9 @@ from reweightbench.benchmark.records.record import (
 )
 
 NAME = re.compile(rf"{KEY.pattern}\.(json|npz)")
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in nanoseconds, by which a file that was written anew is known."""
 
 MOST_RECORD_BYTES = 2**26
 MOST_BYTES = 2**28
@@ -62,8 +67,9 @@ def read(
         try:
             outcome = Outcome(record, _read_arrays(path.with_suffix(".npz")) if with_arrays else {})
             outcome.check_arrays()
-        except (ValueError, EOFError, UsageError) as error:
-            warn(f"the arrays of record '{path}' are unreadable ({error}), and it is left out")
+        except Exception as error:  # noqa: BLE001  damaged headers raise errors of numpy, its parser and tokenizer
+            reason = one_line(str(error)) or type(error).__name__
+            warn(f"the arrays of record '{path}' are unreadable ({reason}), and it is left out")
         else:
             yield outcome
 
@@ -92,19 +98,53 @@ def _read_arrays(path: Path) -> Arrays:
         return {}
     with open_foreign_zip(path, MOST_BYTES, MOST_BYTES, links=False) as archive:
         return {
-            name.removesuffix(".npy"): np.load(
-                io.BytesIO(read_member(archive, name, MOST_BYTES)), allow_pickle=False
-            )
+            name.removesuffix(".npy"): _parse_array(read_member(archive, name, MOST_BYTES))
             for name in archive.namelist()
         }
 
 
-def remove(folder: Path, keys: Set[str]) -> None:
-    """Remove the files of these records, and the folder if there is nothing else in it; not what a link leads to."""
+def _parse_array(content: bytes) -> NDArray[np.int32]:
+    """The array in the bytes of an .npy file.
+
+    The header is held against the bytes there are before it is believed: it may announce more than the memory holds.
+    """
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read_header = (
+        np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read_header(stream)
+    rest = content[stream.tell() :]
+    if dtype != np.int32 or len(shape) != 1 or 4 * shape[0] != len(rest):
+        raise ValueError(f"{dtype} of shape {shape} in {len(rest)} bytes is no list of int32")
+    return np.frombuffer(rest, np.int32)
+
+
+def find_stamps(folder: Path) -> dict[str, Stamp]:
+    """The stamps of all records' files, by name."""
+    paths = [path for path in folder.glob("*") if NAME.fullmatch(path.name)]
+    return {path.name: stamp for path in paths if (stamp := _find_stamp(path))}
+
+
+def _find_stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def remove(folder: Path, keys: Set[str], stamps: Mapping[str, Stamp]) -> None:
+    """Remove the files of these records that bear their stamps still, and the folder if nothing else is in it.
+
+    Not what a link leads to.
+    """
     if folder.is_symlink():
         return
     for key in keys:
-        for ending in ("json", "npz"):
-            (folder / f"{key}.{ending}").unlink(missing_ok=True)
+        paths = [folder / f"{key}.{ending}" for ending in ("json", "npz")]
+        if all(_find_stamp(path) == stamps.get(path.name) for path in paths):
+            for path in paths:
+                path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()

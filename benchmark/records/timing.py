@@ -1,10 +1,12 @@
 """A measurement of training time: paired samples of seconds per step, and peak memory."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from reweightbench.benchmark.cells.cell import Cell, Frozen
-from reweightbench.benchmark.records.record import Environment
+from reweightbench.benchmark.records.record import Count, Environment, Text
 
 REFERENCE = "sgd"
 """The method to whose training time every other's is a ratio."""
@@ -14,6 +16,12 @@ CONTROL = f"{REFERENCE} (control)"
 
 FEWEST_ROUNDS = 20
 """Rounds below which nothing is reported."""
+
+LONGEST_NAME = 100
+"""Characters of a hardware label in a file name, to which reports add what the file is about."""
+
+Seconds = Annotated[float, Field(ge=1e-9, le=1e6)]
+Bytes = Annotated[int, Field(ge=0, le=2**50)]
 
 
 def cost_alike(first: Cell, second: Cell) -> bool:
@@ -30,13 +38,13 @@ class Memory(Frozen):
     held (`reserved`).
     """
 
-    peak: int
-    reserved: int | None = None
+    peak: Bytes
+    reserved: Bytes | None = None
 
 
 def file_name(hardware: str) -> str:
-    """A hardware label as the stem of a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
+    """A hardware label as the stem of a file name, cut if it is long."""
+    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")[:LONGEST_NAME]
 
 
 class Timing(Frozen):
@@ -47,14 +55,24 @@ class Timing(Frozen):
     """
 
     schema_version: Literal[1] = 1
-    suite: str
-    hardware: str
+    suite: Text
+    hardware: Text
     environment: Environment
-    warm_up: int
-    steps: int
-    cells: dict[str, Cell]
-    rounds: list[dict[str, float]]
+    warm_up: Count
+    steps: Annotated[Count, Field(ge=1)]
+    cells: Annotated[dict[Text, Cell], Field(max_length=10_000)]
+    rounds: Annotated[list[dict[str, Seconds]], Field(max_length=1_000_000)]
     memory: dict[str, Memory]
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> Self:
+        if not {REFERENCE, CONTROL} <= self.cells.keys():
+            raise ValueError(f"a timing has the rows '{REFERENCE}' and '{CONTROL}'")
+        if any(times.keys() != self.cells.keys() for times in self.rounds):
+            raise ValueError("a round has other rows than the timing")
+        if not self.memory.keys() <= self.cells.keys():
+            raise ValueError("the memory is of other rows than the timing")
+        return self
 
     @property
     def timed_seconds(self) -> float:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from reweightbench.benchmark.records.files import open_atomically
 from reweightbench.benchmark.records.timing import REFERENCE, file_name
 from reweightbench.benchmark.report.accuracy_plots import draw_imbalance, draw_noise, draw_overhead
 from reweightbench.benchmark.report.class_plots import draw_confusion, draw_recall, find_hardest
@@ -164,6 +165,8 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
     if (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
     figure.set_layout_engine(None)
-    figure.savefig(png, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    figure.savefig(svg, metadata={"Date": None, "Creator": None})
+    with open_atomically(png) as stream:
+        figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    with open_atomically(svg) as stream:
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     return [png, svg]

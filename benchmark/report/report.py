@@ -12,6 +12,7 @@ from reweightbench.benchmark.cells.plan import Planned
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import read_foreign_text
+from reweightbench.benchmark.records.files import write_atomically
 from reweightbench.benchmark.records.record import Record
 from reweightbench.benchmark.records.timing import Timing
 from reweightbench.benchmark.report.findings import Findings, make_findings
@@ -23,7 +24,7 @@ from reweightbench.benchmark.report.tables import make_tables, write_results
 
 MOST_PAGE_BYTES = 2**28
 
-PAGE = "leaderboard.md"
+PAGE, TABLES, PLOTS = "leaderboard.md", "tables", "plots"
 FIRST = 5
 """How many missing cells an error names."""
 
@@ -51,15 +52,17 @@ def write_report(
 
     Equal records give equal bytes. Files of an earlier report that this one no longer has are deleted.
     Raises UsageError where cells are not finished (unless `allow_partial`), where finished ones come from
-    different environments (unless `allow_mixed`), and where they were trained on different data.
+    different environments (unless `allow_mixed`), where they were trained on different data, and where the page or
+    a folder is a link.
     """
     findings = make_findings(suite, planned, records, timings)
     check_findings(findings, allow_partial=allow_partial, allow_mixed=allow_mixed)
+    _check_place(folder)
     frame = make_frame(findings)
     tables = make_tables(findings, frame)
     _delete_earlier(folder)
-    paths = _write_tables(findings, frame, tables, folder / "tables")
-    plots = save_plots(findings, frame, folder / "plots")
+    paths = _write_tables(findings, frame, tables, folder / TABLES)
+    plots = save_plots(findings, frame, folder / PLOTS)
     paths += [path for _, files in plots.saved for path in files]
     page = folder / PAGE
     _write(page, write_page(findings, tables, plots, [path.relative_to(folder) for path in paths]))
@@ -121,11 +124,20 @@ def _check_data(findings: Findings) -> None:
             )
 
 
+def _check_place(folder: Path) -> None:
+    """What lies behind a link is not a report's to write to or to delete."""
+    for path in (folder, folder / PAGE, folder / TABLES, folder / PLOTS):
+        if path.is_symlink():
+            raise UsageError(
+                f"'{path}' is a link, and a report does not write through links; remove it and report again"
+            )
+
+
 def _delete_earlier(folder: Path) -> None:
     """Delete the files that the earlier page links to: without it, nothing says that they are a report's."""
     page = folder / PAGE
     if os.path.lexists(page):
-        text = read_foreign_text(page, MOST_PAGE_BYTES, remedy="remove it and report again")
+        text = read_foreign_text(page, MOST_PAGE_BYTES, links=False, remedy="remove it and report again")
         for path in LINK.findall(text):
             (folder / path).unlink(missing_ok=True)
 
@@ -144,4 +156,4 @@ def _write_tables(
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_atomically(path, text.encode())

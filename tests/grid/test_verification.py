@@ -1,15 +1,25 @@
 """What is said of a recorded cell that has been run again."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from made_up import Grid, build_grid
+from made_up import Grid, build_grid, digits_cell
+from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import UsageError
-from reweightbench.benchmark.grid.verification import choose_sample, compare, predict_interval
+from reweightbench.benchmark.grid.local import Workers
+from reweightbench.benchmark.grid.verification import (
+    Verified,
+    choose_sample,
+    compare,
+    find_misfit,
+    predict_interval,
+    verify,
+)
 from reweightbench.benchmark.records.record import Record
 
 
@@ -75,6 +85,42 @@ def test_a_cell_that_fails_now_is_told(grid: Grid) -> None:
         environment=grid.records[plan.key].environment,
     )
     assert compare(plan, again, grid.planned, grid.records) == ("failed", "oom: too big")
+
+
+@pytest.mark.parametrize("number", [-1, 400, 2**31 - 1])
+@pytest.mark.parametrize("is_split_again", [False, True])
+def test_ids_that_are_none_of_the_data_are_told(grid: Grid, number: int, is_split_again: bool) -> None:
+    record = grid.records[grid.planned[0].key]
+    assert record.result
+    confusion = np.array(record.result.tested.confusion)
+    targets, predictions = (
+        np.repeat(classes.ravel(), confusion.ravel()) for classes in np.indices(confusion.shape)
+    )
+    sound = {"test": np.arange(400, dtype=np.int32), "predictions": predictions.astype(np.int32)}
+    again = sound if is_split_again else {}
+    assert find_misfit(sound, again, record, targets) == ""
+    foreign = sound | {"test": np.array([*range(399), number], np.int32)}
+    told = find_misfit(foreign, again, record, targets)
+    assert told == "the recorded ids of the test part are none of the data"
+
+
+def test_a_cell_that_fails_now_is_not_held_against_its_arrays() -> None:
+    cell = digits_cell("sgd", epochs=1, clean_size=50, variant="another")
+    grid = build_grid(methods=("sgd",), seeds=(0,))
+    plan = replace(grid.planned[0], cell=cell, key=cell.key)
+    record = grid.records[grid.planned[0].key].model_copy(update={"key": plan.key, "cell": cell})
+    arrays = {"test": np.array([0], np.int32), "predictions": np.array([99], np.int32)}
+    told: list[Verified] = []
+    verify(
+        [plan],
+        [plan],
+        {plan.key: record},
+        {plan.key: arrays},
+        sources=Sources(),
+        workers=Workers(jobs=1, threads=1),
+        tell=told.append,
+    )
+    assert [verified.verdict for verified in told] == ["failed"]
 
 
 def test_the_interval_is_that_of_a_further_value() -> None:

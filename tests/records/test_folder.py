@@ -1,6 +1,8 @@
 """A results folder keeps whole records, names damaged ones and refuses other suites' cells."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +184,49 @@ def test_a_folder_that_says_nothing_of_its_arithmetic_takes_both(tmp_path: Path)
 def test_a_folder_without_results_says_how_to_start(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="reweightbench run"):
         ResultsFolder(tmp_path / "none").manifest()
+
+
+def make_header(description: str) -> bytes:
+    """The bytes of an .npy file with that header and two numbers behind it."""
+    header = description.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8)
+
+
+def make_nested() -> bytes:
+    """The bytes of an .npz file."""
+    stream = io.BytesIO()
+    np.savez(stream, test=np.zeros(2, np.int32))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        make_nested(),
+        make_header(f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({10**15},)}}"),
+        make_header(f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({2**70},)}}"),
+        make_header("{'descr': '<i4', 'fortran_order': False, 'shape': (1,)}"),
+        make_header("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 1)}"),
+        make_header("{'descr': '<i8', 'fortran_order': False, 'shape': (1,)}"),
+        make_header("{'descr': '<i4', 'fortran_order': ((("),
+        make_header('"""'),
+        make_header("(" * 100),
+        b"",
+    ],
+    ids=["archive", "large", "huge", "longer", "matrix", "type", "cut", "text", "nested", "empty"],
+)
+def test_arrays_that_are_none_are_named_and_left_out(
+    folder: ResultsFolder, outcomes: list[Outcome], content: bytes
+) -> None:
+    path = find(folder, outcomes[0])
+    with zipfile.ZipFile(path.with_suffix(".npz"), "w") as archive:
+        archive.writestr("test.npy", content)
+    warnings: list[str] = []
+    found = {outcome.record.key for outcome in folder.outcomes(warnings.append)}
+    assert found == {outcome.record.key for outcome in outcomes[1:]}
+    assert len(warnings) == 1
+    assert f"the arrays of record '{path}' are unreadable" in warnings[0]
+    assert "\n" not in warnings[0]
 
 
 def test_records_are_read_by_and_by(folder: ResultsFolder, outcomes: list[Outcome]) -> None:

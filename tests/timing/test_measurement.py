@@ -21,6 +21,7 @@ from made_up import digits_cell
 from processes import call, command, wait_until
 from reweightbench.benchmark.cells.cell import Budget, Cell, Numerics
 from reweightbench.benchmark.contracts.dataset import Sources
+from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.data.cell_data import make_cell_data
@@ -240,6 +241,45 @@ def test_what_changes_a_step_makes_a_timing_unfit(changes: dict[str, Any], is_al
     assert cost_alike(cell, cell.model_copy(update=changes)) is is_alike
 
 
+SOUND = make_timing([{REFERENCE: 1.0, CONTROL: 1.0}] * FEWEST_ROUNDS).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rounds": [{REFERENCE: 0.0, CONTROL: 1.0}]},
+        {"rounds": [{REFERENCE: 1.0, CONTROL: -1.0}]},
+        {"rounds": [{REFERENCE: 1.0, CONTROL: 1e300}]},
+        {"rounds": [{REFERENCE: 1.0}]},
+        {"rounds": [{REFERENCE: 1.0, CONTROL: 1.0, "focal": 1.0}]},
+        {"cells": {CONTROL: SOUND["cells"][CONTROL]}, "rounds": [], "memory": {}},
+        {"cells": {REFERENCE: SOUND["cells"][REFERENCE]}, "rounds": [], "memory": {}},
+        {"memory": {REFERENCE: {"peak": -1}}},
+        {"memory": {"focal": {"peak": 1}}},
+        {"hardware": "x" * 10_000},
+        {"steps": 0},
+        {"warm_up": -1},
+    ],
+    ids="-".join,
+)
+def test_a_timing_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = ResultsFolder(tmp_path / "mini")
+    path = tmp_path / "mini" / "timing" / "made-up.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(SOUND))
+    assert len(folder.timings()) == 1
+    path.write_text(json.dumps(SOUND | changes))
+    with pytest.raises(UsageError, match=r"made-up\.json' does not parse; remove it and measure again"):
+        folder.timings()
+
+
+def test_long_hardware_fits_into_a_file_name(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "mini")
+    timing = make_timing([{REFERENCE: 1.0, CONTROL: 1.0}], hardware="Processor " * 100)
+    folder.write_timing(timing)
+    assert folder.timing(timing.hardware) == timing
+
+
 def test_publishing_adds_finished_timings_and_no_others(tmp_path: Path) -> None:
     manifest = Manifest(suite="mini", variant="v", fingerprint="f", model="m", device="cpu")
     source, target = ResultsFolder(tmp_path / "source"), ResultsFolder(tmp_path / "target")
@@ -251,7 +291,7 @@ def test_publishing_adds_finished_timings_and_no_others(tmp_path: Path) -> None:
     target.write_timing(make_timing(rounds, hardware="Earlier"))
     addition = publishing.compare(source, target, set(), print)
     assert addition.timings == [make_timing(rounds).hardware]
-    publishing.add(source, target, addition, print)
+    publishing.add(source, target, set(), print)
     assert {timing.hardware for timing in target.timings()} == {make_timing(rounds).hardware, "Earlier"}
     assert len(list((tmp_path / "target" / "timing").iterdir())) == 2
 
