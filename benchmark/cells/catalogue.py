@@ -3,23 +3,21 @@
 Components import PyTorch, which takes seconds; a plan or a report asks no more of them than is kept here.
 """
 
-import atexit
-import json
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from reweightbench.benchmark.cells.memory import Memory
 from reweightbench.benchmark.cells.own_files import ask
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, parse_label
 from reweightbench.benchmark.contracts.registry import NETWORKS, Registry
-from reweightbench.benchmark.contracts.source_code import digest_engine, digest_package
+from reweightbench.benchmark.contracts.source_code import digest_engine
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -183,55 +181,4 @@ def _recall(registry: Registry[Any], label: str, about: str, kind: type[M], work
     return _MEMORY.recall(question, kind, work_out)
 
 
-class _Memory:
-    """Answers about the package's components, in a file that belongs to the present state of its code."""
-
-    def __init__(self) -> None:
-        self._answers: dict[str, object] | None = None
-        self._is_changed = False
-
-    def recall(self, question: str, kind: type[M], work_out: Callable[[], M]) -> M:
-        if self.holds(question):
-            with suppress(ValidationError):
-                return kind.model_validate(self._read()[question])
-        answer = work_out()
-        self.note(question, answer.model_dump(mode="json"))
-        return answer
-
-    def holds(self, question: str) -> bool:
-        return question in self._read()
-
-    def note(self, question: str, answer: object) -> None:
-        self._read()[question] = answer
-        if not self._is_changed:
-            self._is_changed = True
-            atexit.register(self._write)
-
-    def _read(self) -> dict[str, object]:
-        if self._answers is None:
-            self._answers = _read()
-        return self._answers
-
-    def _write(self) -> None:
-        """Put the file in place by one rename; without it, the next process works the answers out again."""
-        path = _path()
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._answers), encoding="utf-8")
-            temporary.replace(path)
-
-
-def _read() -> dict[str, object]:
-    with suppress(OSError, ValueError):
-        found = json.loads(_path().read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _path() -> Path:
-    return Sources().cache_dir / f"labels-{digest_package()[:16]}.json"
-
-
-_MEMORY = _Memory()
+_MEMORY = Memory(Sources().cache_dir)
