@@ -100,8 +100,14 @@ def add_own_file(file: Path, labels: Sequence[str] = (), seconds: float | None =
     for name in found.own:
         if _OWN_FILES.setdefault(name, file) != file:
             raise UsageError(f"two methods are named '{name}': {_OWN_FILES[name]} and {file}; rename one")
+        _OWN_SIBLINGS[name] = tuple(found.siblings)
     _OWN_ANSWERS.update(found.answers)
     return {name: name in found.own for name in found.names}
+
+
+def find_siblings(name: str) -> tuple[str, ...]:
+    """The files that the import of a user's method loads from its own folder, by path from there."""
+    return _OWN_SIBLINGS.get(name, ())
 
 
 def answer_all(registry: Registry[Any], names: Iterable[str], labels: Iterable[str]) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def answer_all(registry: Registry[Any], names: Iterable[str], labels: Iterable[s
     answers: dict[str, Any] = {}
     for name in names:
         answers[_question(registry, name, "facts")] = find_facts(registry, name)
+        answers[_question(registry, name, "digest")] = Digest(digest=registry.digest(name))
     for label in labels:
         entry = look_up(registry, label)
         for spelling in (label, entry.label):
@@ -128,13 +135,17 @@ def note_passed(check: str) -> None:
 
 
 def find_digest(registry: Registry[Any], name: str) -> str | None:
-    """The digest of the code of the component of that name; None for one that is not installed here."""
-    try:
-        return _recall(
-            registry, name, f"digest {name}", Digest, lambda: Digest(digest=registry.digest(name))
-        ).digest
-    except KeyError:
-        return None
+    """The digest of the code of the component of that name; None for one that is not installed here.
+
+    Of a user's method it is known since its file was added: no process starts for it.
+    """
+    if _is_in_own_file(registry, name):
+        answer = _OWN_ANSWERS.get(_question(registry, name, "digest"))
+        return None if answer is None else Digest.model_validate(answer).digest
+    # A record from elsewhere may have any name.
+    with suppress(KeyError, UsageError):
+        return _recall(registry, name, "digest", Digest, lambda: Digest(digest=registry.digest(name))).digest
+    return None
 
 
 def find_engine_digest() -> str:
@@ -160,7 +171,12 @@ def _try_requirements(registry: Registry[Any], label: str) -> Requirements | Non
 
 
 _OWN_FILES: dict[str, Path] = {}
+_OWN_SIBLINGS: dict[str, tuple[str, ...]] = {}
 _OWN_ANSWERS: dict[str, Any] = {}
+
+
+def _is_in_own_file(registry: Registry[Any], name: str) -> bool:
+    return registry.kind == "method" and name in _OWN_FILES
 
 
 def _question(registry: Registry[Any], label: str, about: str) -> str:
@@ -169,7 +185,7 @@ def _question(registry: Registry[Any], label: str, about: str) -> str:
 
 def _recall(registry: Registry[Any], label: str, about: str, kind: type[M], work_out: Callable[[], M]) -> M:
     name, question = parse_label(label, registry.kind)[0], _question(registry, label, about)
-    if registry.kind == "method" and name in _OWN_FILES:
+    if _is_in_own_file(registry, name):
         if question not in _OWN_ANSWERS:
             _OWN_ANSWERS.update(ask(_OWN_FILES[name], [label]).answers)
         if _OWN_ANSWERS[question] is None:
