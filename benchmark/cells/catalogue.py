@@ -3,23 +3,21 @@
 Components import PyTorch, which takes seconds; a plan or a report asks no more of them than is kept here.
 """
 
-import atexit
-import json
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from reweightbench.benchmark.cells.memory import Memory
 from reweightbench.benchmark.cells.own_files import ask
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, parse_label
 from reweightbench.benchmark.contracts.registry import NETWORKS, Registry
-from reweightbench.benchmark.contracts.source_code import digest_engine, digest_package
+from reweightbench.benchmark.contracts.source_code import digest_engine
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -102,8 +100,14 @@ def add_own_file(file: Path, labels: Sequence[str] = (), seconds: float | None =
     for name in found.own:
         if _OWN_FILES.setdefault(name, file) != file:
             raise UsageError(f"two methods are named '{name}': {_OWN_FILES[name]} and {file}; rename one")
+        _OWN_SIBLINGS[name] = tuple(found.siblings)
     _OWN_ANSWERS.update(found.answers)
     return {name: name in found.own for name in found.names}
+
+
+def find_siblings(name: str) -> tuple[str, ...]:
+    """The files that the import of a user's method loads from its own folder, by path from there."""
+    return _OWN_SIBLINGS.get(name, ())
 
 
 def answer_all(registry: Registry[Any], names: Iterable[str], labels: Iterable[str]) -> dict[str, Any]:
@@ -111,6 +115,7 @@ def answer_all(registry: Registry[Any], names: Iterable[str], labels: Iterable[s
     answers: dict[str, Any] = {}
     for name in names:
         answers[_question(registry, name, "facts")] = find_facts(registry, name)
+        answers[_question(registry, name, "digest")] = Digest(digest=registry.digest(name))
     for label in labels:
         entry = look_up(registry, label)
         for spelling in (label, entry.label):
@@ -130,13 +135,17 @@ def note_passed(check: str) -> None:
 
 
 def find_digest(registry: Registry[Any], name: str) -> str | None:
-    """The digest of the code of the component of that name; None for one that is not installed here."""
-    try:
-        return _recall(
-            registry, name, f"digest {name}", Digest, lambda: Digest(digest=registry.digest(name))
-        ).digest
-    except KeyError:
-        return None
+    """The digest of the code of the component of that name; None for one that is not installed here.
+
+    Of a user's method it is known since its file was added: no process starts for it.
+    """
+    if _is_in_own_file(registry, name):
+        answer = _OWN_ANSWERS.get(_question(registry, name, "digest"))
+        return None if answer is None else Digest.model_validate(answer).digest
+    # A record from elsewhere may have any name.
+    with suppress(KeyError, UsageError):
+        return _recall(registry, name, "digest", Digest, lambda: Digest(digest=registry.digest(name))).digest
+    return None
 
 
 def find_engine_digest() -> str:
@@ -162,7 +171,12 @@ def _try_requirements(registry: Registry[Any], label: str) -> Requirements | Non
 
 
 _OWN_FILES: dict[str, Path] = {}
+_OWN_SIBLINGS: dict[str, tuple[str, ...]] = {}
 _OWN_ANSWERS: dict[str, Any] = {}
+
+
+def _is_in_own_file(registry: Registry[Any], name: str) -> bool:
+    return registry.kind == "method" and name in _OWN_FILES
 
 
 def _question(registry: Registry[Any], label: str, about: str) -> str:
@@ -171,7 +185,7 @@ def _question(registry: Registry[Any], label: str, about: str) -> str:
 
 def _recall(registry: Registry[Any], label: str, about: str, kind: type[M], work_out: Callable[[], M]) -> M:
     name, question = parse_label(label, registry.kind)[0], _question(registry, label, about)
-    if registry.kind == "method" and name in _OWN_FILES:
+    if _is_in_own_file(registry, name):
         if question not in _OWN_ANSWERS:
             _OWN_ANSWERS.update(ask(_OWN_FILES[name], [label]).answers)
         if _OWN_ANSWERS[question] is None:
@@ -183,55 +197,4 @@ def _recall(registry: Registry[Any], label: str, about: str, kind: type[M], work
     return _MEMORY.recall(question, kind, work_out)
 
 
-class _Memory:
-    """Answers about the package's components, in a file that belongs to the present state of its code."""
-
-    def __init__(self) -> None:
-        self._answers: dict[str, object] | None = None
-        self._is_changed = False
-
-    def recall(self, question: str, kind: type[M], work_out: Callable[[], M]) -> M:
-        if self.holds(question):
-            with suppress(ValidationError):
-                return kind.model_validate(self._read()[question])
-        answer = work_out()
-        self.note(question, answer.model_dump(mode="json"))
-        return answer
-
-    def holds(self, question: str) -> bool:
-        return question in self._read()
-
-    def note(self, question: str, answer: object) -> None:
-        self._read()[question] = answer
-        if not self._is_changed:
-            self._is_changed = True
-            atexit.register(self._write)
-
-    def _read(self) -> dict[str, object]:
-        if self._answers is None:
-            self._answers = _read()
-        return self._answers
-
-    def _write(self) -> None:
-        """Put the file in place by one rename; without it, the next process works the answers out again."""
-        path = _path()
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._answers), encoding="utf-8")
-            temporary.replace(path)
-
-
-def _read() -> dict[str, object]:
-    with suppress(OSError, ValueError):
-        found = json.loads(_path().read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _path() -> Path:
-    return Sources().cache_dir / f"labels-{digest_package()[:16]}.json"
-
-
-_MEMORY = _Memory()
+_MEMORY = Memory(Sources().cache_dir)

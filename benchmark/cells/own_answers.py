@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reweightbench.benchmark.cells.catalogue import answer_all
 from reweightbench.benchmark.cells.own_files import OwnFile, keep_output_clean
+from reweightbench.benchmark.contracts.discovery import read_user_files
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import parse_label
 from reweightbench.benchmark.contracts.registry import METHODS
@@ -30,10 +31,12 @@ def _load(file: Path, labels: list[str] | None) -> OwnFile:
     try:
         names = METHODS.add_file(file)
         own = [name for name in names if METHODS.is_own(name)]
+        siblings = sorted(read_user_files(file).keys() - {file.name})
         if labels is None:
-            return OwnFile(names=names, own=own)
+            return OwnFile(names=names, own=own, siblings=siblings)
         asked = [label for label in labels if parse_label(label, METHODS.kind)[0] in own]
-        return OwnFile(names=names, own=own, answers=answer_all(METHODS, own, [*own, *asked]))
+        answers = answer_all(METHODS, own, [*own, *asked])
+        return OwnFile(names=names, own=own, siblings=siblings, answers=answers)
     except UsageError as error:
         return OwnFile(error=str(error))
     except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes

@@ -31,10 +31,14 @@ answer(**asked)
 
 
 class OwnFile(BaseModel):
-    """The methods of a file, those of them that are not the package's own, and the answers about these."""
+    """The methods of a file, those of them that are not the package's own, and the answers about these.
+
+    `siblings` are the files that its import loads from its own folder, by path from there.
+    """
 
     names: list[str] = []
     own: list[str] = []
+    siblings: list[str] = []
     answers: dict[str, Any] = {}
     error: str = ""
 

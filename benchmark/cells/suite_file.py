@@ -21,6 +21,12 @@ MOST_BYTES, MOST_RATES_BYTES = 2**20, 2**26
 MOST_PARTS = 100
 """Parts of a dotted key."""
 
+TEXT_OR_COMMENT = re.compile(
+    r""""{3}(?:\\.|.)*?(?:"{3,5}|\Z)|'{3}.*?(?:'{3,5}|\Z)|"(?:\\.|[^"\\\n])*"?|'[^'\n]*'?|#[^\n]*""",
+    re.DOTALL,
+)
+"""What holds no keys; a text that is not closed goes as far as it may."""
+
 SHAPE = "write tables and keys as the suites of the package have them"
 
 
@@ -105,8 +111,9 @@ def parse_suite(text: str, source: str) -> Suite:
 
 def _has_long_key(text: str) -> bool:
     """Whether a key has more parts than any suite's; reading one takes the square of their number."""
+    keys = TEXT_OR_COMMENT.sub(lambda found: "" if found[0].startswith("#") else '""', text)
     run = 0
-    for piece in text.split("."):
+    for piece in keys.split("."):
         run = run + 1 if re.fullmatch(r"[\s\w\"'-]*", piece) else 0
         if run > MOST_PARTS:
             return True

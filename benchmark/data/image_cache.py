@@ -23,8 +23,8 @@ from tqdm import tqdm
 from reweightbench.benchmark.contracts.dataset import ImageData, Sources
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import open_foreign
+from reweightbench.benchmark.contracts.sealed_folder import SealedFolder
 from reweightbench.benchmark.data.description import Decoded, describe, fingerprint, list_fields, restore
-from reweightbench.benchmark.data.sealed_folder import SealedFolder
 from reweightbench.benchmark.data.source_files import SourceFile, make_stamp, source_file
 
 # Part of every entry's name: raise it when the files in an entry or the decoding of images change.

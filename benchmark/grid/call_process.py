@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
+import struct
 import sys
 import threading
 import time
@@ -25,6 +27,15 @@ LAST_SECONDS = 2.0
 UNKNOWN = 255
 """What multiprocessing calls the exit code of a process whose fork server was killed."""
 
+LENGTH = struct.Struct("!Q")
+"""How an answer begins: the number of bytes that follow."""
+
+MOST_BYTES = 2**28
+"""How many bytes an answer may have."""
+
+PIECE_BYTES = 2**20
+"""How many bytes are read at a time, so that no process keeps the others waiting."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -40,6 +51,8 @@ class CallProcess:
 
     def __init__(self, context: ForkServerContext) -> None:
         """Raises UsageError where no process can be started."""
+        self._received = bytearray()
+        self._is_complete = False
         for _ in range(TRIES):
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs,))
@@ -68,10 +81,7 @@ class CallProcess:
 
     def collect(self) -> Answer | str:
         """The answer, or how the process ended without one; kills what is left of the process."""
-        try:
-            answer: Answer | str = self._pipe.recv()
-        except (EOFError, OSError):
-            answer = self._describe_end()
+        answer = self._find_answer()
         self.end()
         return answer
 
@@ -93,14 +103,44 @@ class CallProcess:
         return [self._pipe] if self._is_orphan else [self._pipe, self._process.sentinel]
 
     def has_ended(self) -> bool:
-        """Whether there is something to collect."""
-        if self._pipe.poll():
-            return True
+        """Whether there is something to collect; reads what the process has sent, and waits for nothing."""
+        if self._is_complete or self._pipe.poll():
+            return self._read_piece()
         if self._is_orphan or self._process.is_alive():
             return False
         # The process is its fork server's child; where that was killed, it lives on and still answers.
         self._is_orphan = _exists(self._process.pid)
         return not self._is_orphan
+
+    def _read_piece(self) -> bool:
+        """Whether nothing more is to come, once a piece is read: a call may have written to the pipe itself."""
+        if not self._is_complete:
+            piece = b""
+            with suppress(OSError):
+                piece = os.read(self._pipe.fileno(), PIECE_BYTES)
+            self._received += piece
+            self._is_complete = not piece or not len(self._received) < self._size <= MOST_BYTES
+        return self._is_complete
+
+    @property
+    def _size(self) -> int:
+        """How many bytes the answer has by its own account, or that account itself."""
+        if len(self._received) < LENGTH.size:
+            return LENGTH.size
+        size: int = LENGTH.size + LENGTH.unpack_from(self._received)[0]
+        return size
+
+    def _find_answer(self) -> Answer | str:
+        while not self._is_complete and self._pipe.poll():
+            self._read_piece()
+        if len(self._received) < self._size <= MOST_BYTES:
+            return self._describe_end()
+        # Anything can be raised by bytes that are no answer.
+        with suppress(Exception):
+            answer = pickle.loads(self._received[LENGTH.size : self._size])
+            if isinstance(answer, Answer):
+                return answer
+        return "the worker answered nonsense"
 
     def _describe_end(self) -> str:
         self._process.join(LAST_SECONDS)
@@ -129,7 +169,7 @@ def _exists(pid: int | None) -> bool:
     return True
 
 
-def _serve(pipe: "connection.Connection[Answer, Any]") -> None:
+def _serve(pipe: "connection.Connection[Any, Any]") -> None:
     """In the process: make the call and be gone, whatever threads and children it leaves."""
     # Ctrl-C reaches the whole group of the terminal; the parent decides what it means. A group of its own lets
     # the parent end this process with all that it has started.
@@ -141,11 +181,11 @@ def _serve(pipe: "connection.Connection[Answer, Any]") -> None:
     except EOFError:
         os._exit(0)
     process = os.getpid()
-    answer = _make_call(function, arguments)
+    answer = _encode(_make_call(function, arguments))
     if os.getpid() == process:
         # A fork that the call has left behind comes here too.
-        with suppress(OSError):
-            pipe.send(answer)
+        with suppress(OSError), open(pipe.fileno(), "wb", closefd=False) as connected:
+            connected.write(LENGTH.pack(len(answer)) + answer)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()
@@ -159,6 +199,19 @@ def _make_call(function: Callable[..., Any], arguments: Iterable[object]) -> Ans
         return Answer(failure=str(error), is_usage=True)
     except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes, and only text can travel
         return Answer(failure=describe_error(error))
+
+
+def _encode(answer: Answer) -> bytes:
+    """The bytes of an answer, or of one that says why it cannot travel."""
+    try:
+        content = pickle.dumps(answer)
+    except Exception as error:  # noqa: BLE001 - what cannot be pickled raises errors of many types
+        return pickle.dumps(Answer(failure=f"its value cannot be sent: {describe_error(error)}"))
+    if len(content) > MOST_BYTES - LENGTH.size:
+        return pickle.dumps(
+            Answer(failure=f"its value has {len(content):,} bytes; at most {MOST_BYTES:,} are taken")
+        )
+    return content
 
 
 def _end_with_parent() -> None:

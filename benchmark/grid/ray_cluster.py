@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import torch
 
+from reweightbench.benchmark.cells.catalogue import find_siblings
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.discovery import read_user_files
@@ -84,7 +85,7 @@ class Freight:
             cache_dir=sources.cache_dir.resolve(),
             method_files=files,
         )
-        return cls(packed, {name: read_user_files(path) for name, path in files.items()})
+        return cls(packed, {name: _read_files(path, find_siblings(name)) for name, path in files.items()})
 
     @contextmanager
     def unpacked(self, method: str) -> Iterator[Sources]:
@@ -94,10 +95,17 @@ class Freight:
             return
         path, contents = self.sources.method_files[method], self.contents[method]
         with tempfile.TemporaryDirectory(prefix="reweightbench-") as folder:
-            if not (path.is_file() and read_user_files(path) == contents):
+            if not (path.is_file() and _read_files(path, contents) == contents):
                 path = Path(folder, path.name)
                 _write_files(contents, path.parent)
             yield replace(self.sources, method_files={method: path})
+
+
+def _read_files(path: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """The contents of a user's file, of what it imports, and of what else of those names is in its folder."""
+    named = {name: path.parent / name for name in names}
+    found = {name: file.read_bytes() for name, file in named.items() if file.is_file()}
+    return read_user_files(path) | found
 
 
 def _write_files(contents: Mapping[str, bytes], folder: Path) -> None:

@@ -49,6 +49,13 @@ def test_a_file_is_described_and_leaves_this_process_alone(write: Callable[..., 
     assert not any("mine" in name or "user" in name for name in set(sys.modules) - modules)
 
 
+def test_siblings_that_a_text_imports_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "extra.py").touch()
+    (tmp_path / "unused.py").touch()
+    path = write("import importlib; importlib.import_module('extra')")
+    assert ask(path).siblings == ask(path, None).siblings == ["extra.py"]
+
+
 def test_a_method_that_cannot_say_its_stages_is_left_to_its_cells(write: Callable[..., Path]) -> None:
     found = ask(write(stages="raise SystemExit"))
     assert found.answers["method requirements mine"] is None

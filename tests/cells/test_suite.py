@@ -204,12 +204,23 @@ def test_bad_labels_are_explained_when_the_file_is_read(old: str, new: str, mess
         ("[0, 3]", f"{'[' * 3000}{']' * 3000}", "is nested too deeply"),
         ("[0, 3]", f"{'{a=' * 3000}0{'}' * 3000}", "is nested too deeply"),
         ("[0, 3]", f"[0]\n{'.'.join('a' * 20_000)} = 0", "is nested too deeply"),
+        ("[0, 3]", f"[0]\n'#'.{'.'.join('a' * 20_000)} = 0", "is nested too deeply"),
+        ("[0, 3]", f'[0]\nx = ["""\\"""#"""", {{{".".join("a" * 20_000)} = 0}}]', "is nested too deeply"),
         ("A small grid", "A \\u001b[31mred grid", "title: write one line of printable characters"),
         ('"small"', f'"{"s" * 1000}"', "name: String should have at most 100 characters"),
     ],
 )
 def test_numbers_and_lengths_have_bounds(old: str, new: str, message: str) -> None:
     assert message in error_of(old, new)
+
+
+def test_dots_in_comments_and_texts_nest_nothing() -> None:
+    dots = "." * 120
+    assert parse_suite(f"# {dots}\n{TEXT}", "small.toml") == parse_suite(TEXT, "small.toml")
+    for quotes in ('"', "'", '"""', "'''"):
+        title = f"title = {quotes}A small grid{dots}{quotes}"
+        text = TEXT.replace('title = "A small grid"', title)
+        assert parse_suite(text, "small.toml").title == f"A small grid{dots}"
 
 
 @pytest.mark.parametrize(

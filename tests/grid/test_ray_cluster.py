@@ -19,6 +19,7 @@ import pytest
 pytest.importorskip("ray")
 
 from processes import WAITS, call, contents, session, wait_until
+from reweightbench.benchmark.cells.catalogue import add_own_file
 from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.discovery import read_user_files
 from reweightbench.benchmark.grid import ray_cluster
@@ -267,3 +268,17 @@ def test_method_files_travel_with_the_cells(tmp_path: Path) -> None:
             assert read_user_files(path) == files
         assert not path.exists()
         changed.write_text(text)
+
+
+def test_siblings_that_a_text_imports_travel_too(tmp_path: Path) -> None:
+    own, extra = tmp_path / "names_it.py", tmp_path / "extra.py"
+    text = WAITS.replace("class Waits", "class NamesIt")
+    own.write_text(f"import importlib\nimportlib.import_module('extra')\n{text}")
+    extra.write_text("NAME = 'extra'\n")
+    add_own_file(own)
+    freight = ray_cluster.Freight.pack(Sources(method_files={"names_it": own}))
+    with freight.unpacked("names_it") as sources:
+        assert sources.method_files["names_it"] == own
+    extra.unlink()
+    with freight.unpacked("names_it") as sources:
+        assert sources.method_files["names_it"].with_name("extra.py").read_text() == "NAME = 'extra'\n"

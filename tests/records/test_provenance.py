@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from made_up import Grid, build_grid
+from reweightbench.benchmark.cells.catalogue import add_own_file, find_digest, look_up
 from reweightbench.benchmark.cells.suite import Corruption
+from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.records import code_list
 from reweightbench.benchmark.records.code_list import Listed, describe_differences, list_code, read_list
 from reweightbench.benchmark.records.provenance import CodeChanges, describe_code
@@ -119,6 +121,47 @@ def test_a_cells_code_is_described_part_by_part(grid: Grid) -> None:
     assert digests[-1].method == listed["method focal"].digest
     unknown = grid.planned[0].cell.method.model_copy(update={"name": "nobody_has_it"})
     assert describe_code(grid.planned[0].cell.model_copy(update={"method": unknown})).method is None
+
+
+OWN = """
+from reweightbench.methods.focal import Focal
+
+class NearlyFocal(Focal):
+    pass
+"""
+
+
+def test_the_package_code_under_a_users_method_counts(grid: Grid, tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    add_own_file(path)
+    spec = look_up(METHODS, "nearly_focal").spec
+    plan = next(iter(grid.find(method="focal")))
+    cell = plan.cell.model_copy(update={"method": spec})
+    sources = describe_code(cell)
+    assert sources.method is not None
+    assert sources.method not in (spec.version, list_code()["method focal"].digest)
+    made = grid.records[plan.key].model_copy(update={"cell": cell, "sources": sources})
+    other = made.model_copy(update={"sources": sources.model_copy(update={"method": "a" * 64})})
+    for record, count in ((made, 0), (other, 1)):
+        changes = CodeChanges({record.key})
+        list(changes.watch([record]))
+        assert len(changes.lines()) == count
+
+
+def test_the_code_of_a_users_method_is_told_without_its_file(grid: Grid, tmp_path: Path) -> None:
+    """A cell's failure is recorded where the grid runs, whatever has become of the file."""
+    path = tmp_path / "own.py"
+    path.write_text(OWN.replace("NearlyFocal", "AlmostFocal"))
+    add_own_file(path)
+    spec = look_up(METHODS, "almost_focal").spec
+    path.unlink()
+    assert describe_code(grid.planned[0].cell.model_copy(update={"method": spec})).method is not None
+
+
+@pytest.mark.parametrize("name", ["nobody_has_it", "no(label", "sgd(learning=1)"])
+def test_code_of_what_is_not_here_is_unknown(name: str) -> None:
+    assert find_digest(METHODS, name) is None
 
 
 def test_the_list_is_that_of_the_present_code() -> None:
