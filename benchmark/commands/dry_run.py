@@ -52,7 +52,7 @@ def dry_run(
     if not has_data:
         return
     changes = CodeChanges({plan.key for plan in planned})
-    recorded = survey(changes.watch(folder.scan(warn, move=False)))
+    recorded = survey(changes.watch(folder.scan(warn)))
     repeated = changes.found if rerun_changed else set()
     todo = [plan for plan in planned if plan.key in repeated or is_left(recorded.get(plan.key), retry_failed)]
     if len(todo) < len(planned):

@@ -63,7 +63,7 @@ def run(
     workers = replace(workers, checkpoints=Checkpoints(folder.checkpoints.resolve(), checkpoint_every))
     plans = {plan.key: plan for plan in planned}
     changes = CodeChanges(plans)
-    recorded = survey(changes.watch(folder.scan(warn)))
+    recorded = survey(changes.watch(folder.scan(warn, move=True)))
     repeated = changes.found if rerun_changed else set()
     if repeated and folder.is_packed:
         raise UsageError(

@@ -30,7 +30,7 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
     target.claim(manifest)
     held = {record.key: _hold(target, record) for record in target.scan(warn)}
     for folder in sources:
-        for record in folder.scan(warn, move=False):
+        for record in folder.scan(warn):
             key = record.key
             found, known = _hold(folder, record), held.get(key)
             if known is None or (found.digest and not known.digest):

@@ -45,9 +45,9 @@ def compare(source: ResultsFolder, target: ResultsFolder, keys: Set[str], warn: 
         addition.timings = [timing.hardware for timing in source.timings()]
         return addition
     target.check(source.manifest())
-    held = {record.key: record for record in target.scan(warn, move=False)}
+    held = {record.key: record for record in target.scan(warn)}
     addition.kept = held.keys() - keys
-    for record in source.scan(warn, move=False):
+    for record in source.scan(warn):
         if record.key not in keys:
             continue
         known = held.get(record.key)

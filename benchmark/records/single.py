@@ -1,13 +1,16 @@
 """Records as files of their own, one per cell, written so that a crash at any moment loses nothing."""
 
 import io
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import open_foreign_zip, read_foreign, read_member
@@ -92,17 +95,32 @@ def _read_arrays(path: Path) -> Arrays:
         return {}
     with open_foreign_zip(path, MOST_BYTES, MOST_BYTES, links=False) as archive:
         return {
-            name.removesuffix(".npy"): np.load(
-                io.BytesIO(read_member(archive, name, MOST_BYTES)), allow_pickle=False
-            )
+            name.removesuffix(".npy"): _parse_array(read_member(archive, name, MOST_BYTES))
             for name in archive.namelist()
         }
 
 
+def _parse_array(content: bytes) -> NDArray[Any]:
+    """The array of a file; raises ValueError for one that is larger or smaller than its header claims.
+
+    numpy takes the memory for what a header claims before it reads.
+    """
+    stream = io.BytesIO(content)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("an array is of another format than 1.0")
+    try:
+        shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    except Exception as error:  # noqa: BLE001 - a damaged header raises errors of ast and tokenize too
+        raise ValueError(f"an array has no readable header: {error}") from None
+    held = len(content) - stream.tell()
+    if not kind.hasobject and math.prod(shape) * kind.itemsize != held:
+        raise ValueError(f"an array claims the shape {shape} of {kind}, and holds {held:,} bytes")
+    array: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
+
+
 def remove(folder: Path, keys: Set[str]) -> None:
-    """Remove the files of these records, and the folder if there is nothing else in it; not what a link leads to."""
-    if folder.is_symlink():
-        return
+    """Remove the files of these records, and the folder if there is nothing else in it."""
     for key in keys:
         for ending in ("json", "npz"):
             (folder / f"{key}.{ending}").unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 """A measurement of training time: paired samples of seconds per step, and peak memory."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
 
 from reweightbench.benchmark.cells.cell import Cell, Frozen
-from reweightbench.benchmark.records.record import SCHEMA_VERSION, Environment
+from reweightbench.benchmark.records.record import SCHEMA_VERSION, Count, Environment, Text
 
 REFERENCE = "sgd"
 """The method to whose training time every other's is a ratio."""
@@ -23,6 +25,10 @@ def cost_alike(first: Cell, second: Cell) -> bool:
     return alike and first.budget.batch_size == second.budget.batch_size
 
 
+Bytes = Annotated[int, Field(ge=0, le=2**50)]
+Seconds = Annotated[float, Field(ge=1e-9, le=1e9)]
+
+
 class Memory(Frozen):
     """Peak bytes of a fresh process after some steps.
 
@@ -30,8 +36,8 @@ class Memory(Frozen):
     held (`reserved`).
     """
 
-    peak: int
-    reserved: int | None = None
+    peak: Bytes
+    reserved: Bytes | None = None
 
 
 def file_name(hardware: str) -> str:
@@ -47,14 +53,24 @@ class Timing(Frozen):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    suite: str
-    hardware: str
+    suite: Text
+    hardware: Text
     environment: Environment
-    warm_up: int
-    steps: int
-    cells: dict[str, Cell]
-    rounds: list[dict[str, float]]
-    memory: dict[str, Memory]
+    warm_up: Count
+    steps: Annotated[Count, Field(gt=0)]
+    cells: dict[Text, Cell]
+    rounds: list[dict[Text, Seconds]]
+    memory: dict[Text, Memory]
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> Self:
+        if not {REFERENCE, CONTROL} <= self.cells.keys():
+            raise ValueError(f"the rows {REFERENCE} and {CONTROL} are not both there")
+        if any(times.keys() != self.cells.keys() for times in self.rounds):
+            raise ValueError("a round does not have the seconds of every row")
+        if not self.memory.keys() <= self.cells.keys():
+            raise ValueError("there is memory of what is no row")
+        return self
 
     @property
     def timed_seconds(self) -> float:

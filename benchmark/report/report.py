@@ -11,6 +11,7 @@ from reweightbench.benchmark.cells.plan import Planned
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import read_foreign_text
+from reweightbench.benchmark.records.files import refuse_detours
 from reweightbench.benchmark.records.record import Record
 from reweightbench.benchmark.records.timing import Timing
 from reweightbench.benchmark.report.findings import Findings, make_findings
@@ -50,12 +51,14 @@ def write_report(
 
     Equal records give equal bytes. Files of an earlier report that this one no longer has are deleted.
     Raises UsageError where cells are not finished (unless `allow_partial`), where finished ones come from
-    different environments (unless `allow_mixed`), and where they were trained on different data.
+    different environments (unless `allow_mixed`), where they were trained on different data, and where the folder
+    holds a link or another thing that is neither folder nor file.
     """
     findings = make_findings(suite, planned, records, timings)
     check_findings(findings, allow_partial=allow_partial, allow_mixed=allow_mixed)
     frame = make_frame(findings)
     tables = make_tables(findings, frame)
+    refuse_detours([folder, *folder.glob("*"), *folder.glob("*/*")])
     _delete_earlier(folder)
     paths = _write_tables(findings, frame, tables, folder / "tables")
     plots = save_plots(findings, frame, folder / "plots")
@@ -77,11 +80,16 @@ def check_findings(findings: Findings, *, allow_partial: bool = False, allow_mix
 
 def _check_cells(findings: Findings, allow_partial: bool) -> None:
     absent, total = findings.absent, len(findings.planned)
-    if not findings.finished:
+    named = "; ".join(map(str, absent[:FIRST]))
+    rest = f"; and {len(absent) - FIRST} more" if len(absent) > FIRST else ""
+    if not findings.finished and all(cell.status == "missing" for cell in absent):
         raise UsageError(f"suite '{findings.suite.name}' has no finished cell of {total}; run it first")
+    if not findings.finished:
+        raise UsageError(
+            f"suite '{findings.suite.name}' has no finished cell of {total}: {named}{rest}; 'reweightbench status' "
+            "shows why, 'reweightbench run --retry-failed' repeats them"
+        )
     if absent and not allow_partial:
-        named = "; ".join(map(str, absent[:FIRST]))
-        rest = f"; and {len(absent) - FIRST} more" if len(absent) > FIRST else ""
         raise UsageError(
             f"{len(absent)} of {total} cells of suite '{findings.suite.name}' have no result: {named}{rest}; "
             "finish the run, or take --allow-partial for a page that says so"
