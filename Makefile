@@ -3,19 +3,21 @@
 # make check   formatting, lint, types, import contracts and the tests: what CI runs
 # make test-cuda  every promise that needs a GPU, with .venv or else with PYTHON as it is
 # make chaos   kill a grid thirty times at random moments and compare what it comes to
+# make fuzz    ten MINUTES of command lines, suites and damaged results folders drawn at random
 # make bench   measure the hot paths and the harness against other code, on an idle machine
 # make format  rewrite the code in the project's format
 # make clean   remove build products and caches; .venv and runs/ stay
 #
 # PYTHON names the interpreter that .venv is made with, or that runs test-cuda where there is none, JOBS the processes of the demo and of the tests, BENCH further
-# options of the benchmarks.
+# options of the benchmarks, MINUTES how long to fuzz.
 
 PYTHON ?= python3
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+MINUTES ?= 10
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-cuda check chaos bench format clean
+.PHONY: demo test test-cuda check chaos fuzz bench format clean
 .DELETE_ON_ERROR:
 # Two installations into one environment must not overlap.
 .NOTPARALLEL:
@@ -42,6 +44,9 @@ test-cuda:
 
 chaos: .venv/installed-dev
 	REWEIGHTBENCH_KILLS=30 $(BIN)/pytest tests/grid/test_chaos.py
+
+fuzz: .venv/installed-dev
+	REWEIGHTBENCH_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz
 
 bench: .venv/installed-dev
 	@$(INSTALL) -e '.[bench]'

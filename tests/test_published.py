@@ -18,5 +18,5 @@ def test_every_cell_of_the_suite_has_its_record_and_no_other_is_there(folder: Pa
     suite = load_suite(manifest.suite).model_copy(update={"model": manifest.model})
     planned = {plan.key for plan in plan_cells(suite, manifest.variant, manifest.device)}
     warnings: list[str] = []
-    assert {record.key for record in results.scan(warnings.append, move=False)} == planned
+    assert {record.key for record in results.scan(warnings.append)} == planned
     assert not warnings

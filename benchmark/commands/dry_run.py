@@ -45,7 +45,7 @@ def estimate(begun: Begun, planned: Sequence[Planned]) -> Iterator[str]:
     """How many of the cells have a record, and how long the others take."""
     asked, folder = begun.asked, begun.folder
     changes = CodeChanges({plan.key for plan in planned})
-    recorded = survey(changes.watch(folder.scan(warn, move=False)))
+    recorded = survey(changes.watch(folder.scan(warn)))
     repeated = changes.found if asked["rerun_changed"] else set()
     todo = [
         plan

@@ -60,7 +60,7 @@ class Grid:
         """Run those cells that have no record yet; returns what the records of all of them say, by key."""
         plans = {plan.key: plan for plan in planned}
         changes = CodeChanges(plans)
-        recorded = survey(changes.watch(self.folder.scan(self.warn)))
+        recorded = survey(changes.watch(self.folder.scan(self.warn, move=True)))
         repeated = self._choose_repeated(changes)
         found = {
             key: entry

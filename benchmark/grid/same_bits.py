@@ -45,7 +45,7 @@ def choose_records(names: Set[str], results: Path, warn: Warn) -> dict[str, Reco
     """
     chosen: dict[str, Record] = {}
     for folder in sorted(path.parent for path in results.glob("*/manifest.json")):
-        for record in ResultsFolder(folder).scan(warn, move=False):
+        for record in ResultsFolder(folder).scan(warn):
             if record.status != "ok":
                 continue
             for name in _entries(record.cell) & names:

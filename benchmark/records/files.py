@@ -1,11 +1,31 @@
 """Files that are whole or absent, whatever happens."""
 
 import os
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from reweightbench.benchmark.contracts.errors import UsageError
+from reweightbench.benchmark.contracts.foreign import KINDS
+
+
+def refuse_detours(paths: Iterable[Path]) -> None:
+    """Raise UsageError for a path that is there and neither a folder nor a regular file.
+
+    What is written to it would land elsewhere, or wait.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            continue
+        mode = path.lstat().st_mode
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            kind = "a link" if stat.S_ISLNK(mode) else KINDS.get(stat.S_IFMT(mode), "something else")
+            raise UsageError(
+                f"'{path}' is {kind}; nothing is written there, remove it and run the same again"
+            )
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from reweightbench.benchmark.cells.suite_file import read_rates
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import read_foreign
 from reweightbench.benchmark.records import single
-from reweightbench.benchmark.records.files import write_atomically
+from reweightbench.benchmark.records.files import refuse_detours, write_atomically
 from reweightbench.benchmark.records.record import Outcome, Record
 from reweightbench.benchmark.records.timing import Timing, file_name
 
@@ -65,7 +65,8 @@ class ResultsFolder:
         self._rates = path / "rates.json"
 
     def claim(self, manifest: Manifest) -> None:
-        """Make the folder hold `manifest`; raises UsageError where it holds another one."""
+        """Make the folder hold `manifest`; raises UsageError where it holds another one, or leads elsewhere."""
+        refuse_detours([self._records, self._timing, self.checkpoints])
         if not self.is_claimed:
             self.path.mkdir(parents=True, exist_ok=True)
             write_atomically(self._manifest, manifest.model_dump_json(indent=1).encode())
@@ -104,11 +105,11 @@ class ResultsFolder:
         """Whether there is a file of packed records, whatever it is."""
         return os.path.lexists(self._packed)
 
-    def read(self, warn: Callable[[str], None], *, move: bool = True) -> dict[str, Record]:
+    def read(self, warn: Callable[[str], None], *, move: bool = False) -> dict[str, Record]:
         """All records by key: some 30 KB of memory each, so only for a folder known to be small."""
         return {record.key: record for record in self.scan(warn, move=move)}
 
-    def scan(self, warn: Callable[[str], None], *, move: bool = True) -> Iterator[Record]:
+    def scan(self, warn: Callable[[str], None], *, move: bool = False) -> Iterator[Record]:
         """The records by and by, in the order of keys, each checked when its turn comes.
 
         One that does not parse is named through `warn`, and its file moved aside if `move`. Keep of a record what

@@ -28,7 +28,7 @@ def merge(sources: Sequence[ResultsFolder], target: ResultsFolder, warn: Callabl
     target.claim(manifest)
     held = {record.key: _Held(target, record.result_digest) for record in target.scan(warn)}
     for folder in sources:
-        for record in folder.scan(warn, move=False):
+        for record in folder.scan(warn):
             key = record.key
             found, known = _Held(folder, record.result_digest), held.get(key)
             if known is None or (found.digest and not known.digest):

@@ -54,9 +54,9 @@ def compare(
     if target.is_claimed:
         target.check(source.manifest())
     addition = Addition()
-    held = {record.key: (record.result_digest, record.sources) for record in target.scan(warn, move=False)}
+    held = {record.key: (record.result_digest, record.sources) for record in target.scan(warn)}
     addition.kept = held.keys() - keys
-    for record in source.scan(warn, move=False):
+    for record in source.scan(warn):
         if record.key not in keys:
             continue
         digest, code = held.get(record.key, (None, None))

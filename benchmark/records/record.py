@@ -264,7 +264,7 @@ def parse_record(content: str | bytes, key: str, name: str) -> Record:
 
 
 def _check_version(content: str | bytes, name: str) -> None:
-    with suppress(ValueError, AttributeError):
+    with suppress(ValueError, AttributeError, RecursionError):
         version = json.loads(content).get("schema_version", SCHEMA_VERSION)
         if version not in (1, SCHEMA_VERSION):
             raise UsageError(

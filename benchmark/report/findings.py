@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reweightbench.benchmark.cells.plan import Planned
 from reweightbench.benchmark.cells.rates import Edge, Selection
 from reweightbench.benchmark.cells.suite import Suite
+from reweightbench.benchmark.contracts.text import one_line
 from reweightbench.benchmark.records.record import COMPARED_FIELDS, Environment, Record
 from reweightbench.benchmark.records.timing import Timing
 from reweightbench.benchmark.report.choices import (
@@ -155,7 +156,8 @@ class Findings:
 
     def environment_values(self, field: str) -> list[str]:
         """The different values of a field of the finished cells' environments, sorted; absent is `none`."""
-        return sorted({str(getattr(finished.environment, field) or "none") for finished in self.everything})
+        values = {getattr(finished.environment, field) for finished in self.everything}
+        return sorted({one_line(value or "none") for value in values})
 
     def select(self, budget: str, clean_size: int) -> list[Finished]:
         """The finished cells of one budget and clean-set size that are compared."""

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from reweightbench.benchmark.contracts.text import one_line
 from reweightbench.benchmark.records.timing import CONTROL, REFERENCE, Timing, file_name
 from reweightbench.benchmark.report.formats import ABSENT, Entry, Table
 from reweightbench.benchmark.report.statistics import Median, bootstrap_median
@@ -39,7 +40,8 @@ class Overheads:
     @property
     def title(self) -> str:
         """The hardware, marked if the measurement is noisy."""
-        return f"{self.timing.hardware} (noisy)" if self.is_noisy else self.timing.hardware
+        hardware = one_line(self.timing.hardware)
+        return f"{hardware} (noisy)" if self.is_noisy else hardware
 
     def show(self, label: str) -> str:
         """The ratio of a row with its interval."""

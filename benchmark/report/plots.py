@@ -1,5 +1,6 @@
 """The plots of a report, each saved as PNG and SVG."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -51,7 +52,9 @@ def save_plots(findings: Findings, frame: pd.DataFrame, folder: Path) -> SavedPl
     """Draw every plot the records hold data for, and save it to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     plots = SavedPlots([], [])
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # Where the font lacks a character of a name, a box stands in its place.
+        warnings.filterwarnings("ignore", r"Glyph \d+")
         mpl.rcdefaults()
         mpl.rcParams["svg.hashsalt"] = SVG_SALT
         # Nothing above the panels moves their titles up; to look for it takes a tenth of the time.

@@ -1,7 +1,6 @@
 """The report of a suite: tables, plots and the page that holds them, made from records alone."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from reweightbench.benchmark.cells.plan import Planned
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.foreign import read_foreign_text
-from reweightbench.benchmark.records.files import write_atomically
+from reweightbench.benchmark.records.files import refuse_detours, write_atomically
 from reweightbench.benchmark.records.record import Record
 from reweightbench.benchmark.records.timing import Timing
 from reweightbench.benchmark.report.findings import Findings, make_findings
@@ -52,12 +51,12 @@ def write_report(
 
     Equal records give equal bytes. Files of an earlier report that this one no longer has are deleted.
     Raises UsageError where cells are not finished (unless `allow_partial`), where finished ones come from
-    different environments (unless `allow_mixed`), where they were trained on different data, and where the page or
-    a folder is a link.
+    different environments (unless `allow_mixed`), where they were trained on different data, and where the folder
+    holds a link or another thing that is neither folder nor file.
     """
     findings = make_findings(suite, planned, records, timings)
     check_findings(findings, allow_partial=allow_partial, allow_mixed=allow_mixed)
-    _check_place(folder)
+    refuse_detours([folder, *folder.glob("*"), *folder.glob("*/*")])
     frame = make_frame(findings)
     tables = make_tables(findings, frame)
     _delete_earlier(folder)
@@ -81,19 +80,16 @@ def check_findings(findings: Findings, *, allow_partial: bool = False, allow_mix
 
 def _check_cells(findings: Findings, allow_partial: bool) -> None:
     absent, total = findings.absent, findings.cells
+    named = "; ".join(map(str, absent[:FIRST]))
+    rest = f"; and {len(absent) - FIRST} more" if len(absent) > FIRST else ""
+    if not findings.finished and all(cell.status == "missing" for cell in absent):
+        raise UsageError(f"suite '{findings.suite.name}' has no finished cell of {total}; run it first")
     if not findings.finished:
-        counts = Counter(cell.status for cell in absent)
-        named = ", ".join(f"{count} {status}" for status, count in counts.items())
-        is_untried = set(counts) <= {"missing"}
-        advice = (
-            "run it first"
-            if is_untried
-            else "'reweightbench status' shows why, 'run --retry-failed' repeats them"
+        raise UsageError(
+            f"suite '{findings.suite.name}' has no finished cell of {total}: {named}{rest}; 'reweightbench status' "
+            "shows why, 'reweightbench run --retry-failed' repeats them"
         )
-        raise UsageError(f"suite '{findings.suite.name}' has no finished cell of {total} ({named}); {advice}")
     if absent and not allow_partial:
-        named = "; ".join(map(str, absent[:FIRST]))
-        rest = f"; and {len(absent) - FIRST} more" if len(absent) > FIRST else ""
         raise UsageError(
             f"{len(absent)} of {total} cells of suite '{findings.suite.name}' have no result: {named}{rest}; "
             "finish the run, or take --allow-partial for a page that says so"
@@ -121,15 +117,6 @@ def _check_data(findings: Findings) -> None:
             raise UsageError(
                 f"record {planned.key} ({planned.method} / {planned.corruption} / seed {planned.seed}) was trained "
                 "on other data than the others; delete it and run the suite again"
-            )
-
-
-def _check_place(folder: Path) -> None:
-    """What lies behind a link is not a report's to write to or to delete."""
-    for path in (folder, folder / PAGE, folder / TABLES, folder / PLOTS):
-        if path.is_symlink():
-            raise UsageError(
-                f"'{path}' is a link, and a report does not write through links; remove it and report again"
             )
 
 

@@ -314,3 +314,12 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_finished() -> None:
     assert "mini" in done.stderr
     assert not list(Path("runs/mini/records").glob(".*.tmp"))
     assert call("run", "mini.toml", "--quiet").exit_code == 0
+
+
+def test_a_users_file_is_loaded_only_where_it_is_named() -> None:
+    Path("mine.py").write_text("from pathlib import Path\nPath(__file__).with_name('loaded').touch()\n")
+    for words in (("list",), ("run", "mini.toml", "--dry-run", "--quiet"), ("status", "mini.toml")):
+        call(*words)
+        assert not Path("loaded").exists(), words
+    call("check", "mine.py")
+    assert Path("loaded").exists()

@@ -52,7 +52,7 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(folder: Path) -> set[str]:
     """Keys of the finished cells; every record has to parse."""
     unreadable: list[str] = []
-    records = ResultsFolder(folder).read(unreadable.append, move=False)
+    records = ResultsFolder(folder).read(unreadable.append)
     assert not unreadable
     return {key for key, record in records.items() if record.status == "ok"}
 

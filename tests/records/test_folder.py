@@ -83,10 +83,12 @@ def test_a_damaged_record_is_named_and_moved_aside(folder: ResultsFolder, outcom
     path = find(folder, outcomes[0])
     path.write_text(damage(path.read_text()))
     warnings: list[str] = []
-    assert set(folder.read(warnings.append)) == {outcome.record.key for outcome in outcomes[1:]}
-    assert len(warnings) == 1
-    assert path.name in warnings[0]
-    assert "\n" not in warnings[0]
+    kept = {outcome.record.key for outcome in outcomes[1:]}
+    assert set(folder.read(warnings.append)) == kept
+    assert path.exists(), "reading alone changes nothing"
+    assert set(folder.read(warnings.append, move=True)) == kept
+    assert len(warnings) == 2
+    assert all(path.name in warning and "\n" not in warning for warning in warnings)
     assert not path.exists()
     assert path.with_name(path.name + ".unreadable").exists()
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,13 @@ def test_packing_removes_the_single_files_of_what_it_packs_and_nothing_else(sour
     assert source.read(pytest.fail) == before
 
 
+def write_header(path: Path, header: str) -> None:
+    """Arrays of which the first has this header, and no value."""
+    text = header.encode() + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("test.npy", b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -269,8 +277,17 @@ def test_packing_removes_the_single_files_of_what_it_packs_and_nothing_else(sour
         lambda path: np.savez(path, tset=np.arange(400, dtype=np.int32)),
         lambda path: np.savez(path, test=np.array([None] * 400)),
         lambda path: np.savez_compressed(path, test=np.zeros(2**26, np.int32)),
+        lambda path: write_header(path, "{'descr': '<i4', 'fortran_order': False, 'shape': (10**14,)}"),
+        lambda path: write_header(
+            path, "{'descr': '<i4', 'fortran_order': False, 'shape': (99999999999999,)}"
+        ),
+        lambda path: write_header(path, "{'descr': '<i4', ((("),
+        lambda path: write_header(path, "(" * 9000),
     ],
-    ids=["cut", "empty", "no archive", "length", "type", "name", "pickled", "large"],
+    ids=[
+        *("cut", "empty", "no archive", "length", "type", "name", "pickled", "large"),
+        *("expression", "claim", "open", "deep"),
+    ],
 )
 def test_arrays_that_do_not_fit_stop_packing_before_anything_is_replaced(
     source: ResultsFolder, damage

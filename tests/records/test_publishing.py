@@ -78,15 +78,18 @@ def test_single_files_of_an_earlier_release_are_packed_and_others_left(tmp_path:
     assert contents(target) == RECORDS
 
 
-def test_what_a_link_leads_to_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["records", "timing", "checkpoints"])
+def test_nothing_is_published_into_what_a_link_leads_to(tmp_path: Path, name: str) -> None:
     first, *rest = RECORDS
     elsewhere = make_folder(tmp_path / "elsewhere", set(rest))
     target = ResultsFolder(tmp_path / "target")
     target.claim(MANIFEST)
-    (target.path / "records").symlink_to(elsewhere.path / "records")
-    publish(make_folder(tmp_path / "one", {first}), target)
+    (elsewhere.path / name).mkdir(exist_ok=True)
+    (target.path / name).symlink_to(elsewhere.path / name)
+    with pytest.raises(UsageError, match=f"{name}' is a link"):
+        publish(make_folder(tmp_path / "one", {first}), target)
     assert set(contents(elsewhere)) == set(rest)
-    assert contents(target) == RECORDS
+    assert not target.is_packed
 
 
 def test_a_folder_cannot_be_published_into_itself(tmp_path: Path) -> None:

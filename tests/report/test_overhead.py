@@ -62,6 +62,17 @@ def test_without_a_timing_the_times_are_called_unpaired(make_grid: MakeGrid) -> 
     assert any("unpaired" in note for note in table.notes)
 
 
+@pytest.mark.parametrize("hardware", ["CPU\x1b[31m\nred", "中央処理装置", "$\\frac$"])
+def test_plots_and_pages_show_any_name_of_a_machine(
+    make_grid: MakeGrid, tmp_path: Path, hardware: str
+) -> None:
+    grid = make_grid()
+    timing = make_timing(grid, {"meta_reweight": 2.0}, hardware)
+    written = write_report(grid.suite, grid.planned, grid.records.values(), tmp_path, timings=[timing])
+    for path in (path for path in written.paths if path.suffix != ".png"):
+        assert path.read_text().replace("\n", "").isprintable(), path.name
+
+
 def test_machines_are_never_averaged(make_grid: MakeGrid) -> None:
     grid = make_grid()
     timings = [

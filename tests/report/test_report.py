@@ -126,6 +126,31 @@ def test_a_run_of_failures_is_told_from_none(make_grid: MakeGrid, folder: Path) 
         report_on(grid, folder, allow_partial=True)
 
 
+def test_a_run_of_which_all_cells_failed_is_not_taken_for_none(make_grid: MakeGrid, folder: Path) -> None:
+    grid = make_grid(**TINY)
+    for planned in grid.planned:
+        grid.fail(planned, "nonfinite")
+    with pytest.raises(UsageError, match=r"\(nonfinite\).*--retry-failed"):
+        report_on(grid, folder, allow_partial=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "leaderboard.md", "tables", "tables/results.csv", "plots", "plots/x.png"]
+)
+def test_nothing_is_written_or_deleted_through_a_link(
+    make_grid: MakeGrid, folder: Path, tmp_path: Path, name: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "notes.md").write_text("mine")
+    place = folder / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(elsewhere / "notes.md" if place.suffix else elsewhere)
+    with pytest.raises(UsageError, match=f"'{place}' is a link"):
+        report_on(make_grid(**TINY), folder)
+    assert [path.read_text() for path in elsewhere.iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize("field", ["torch", "platform", "processor", "gpu"])
 def test_mixed_environments_are_refused(make_grid: MakeGrid, folder: Path, field: str) -> None:
     grid = make_grid()
