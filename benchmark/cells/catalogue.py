@@ -175,6 +175,11 @@ _OWN_SIBLINGS: dict[str, tuple[str, ...]] = {}
 _OWN_ANSWERS: dict[str, Any] = {}
 
 
+def is_own(registry: Registry[Any], name: str) -> bool:
+    """Whether the component of that name comes from a user's file."""
+    return registry.is_own(name) or (registry.kind == "method" and name in _OWN_FILES)
+
+
 def _is_in_own_file(registry: Registry[Any], name: str) -> bool:
     return registry.kind == "method" and name in _OWN_FILES
 

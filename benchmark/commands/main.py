@@ -3,6 +3,7 @@
 import atexit
 import gc
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -55,11 +56,14 @@ class Commands(click.Group):
         except UsageError as error:
             complain(f"error: {error}")
             ctx.exit(2)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough. The interpreter would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
         except OSError as error:
             place = f" '{error.filename}'" if error.filename else ""
-            complain(
-                f"error: {error.strerror or error}{place}; finished cells are kept, mend it and run the same again"
-            )
+            kept = "finished cells are kept, " if ctx.invoked_subcommand in {"run", "tune"} else ""
+            complain(f"error: {error.strerror or error}{place}; {kept}mend it and run the same again")
             ctx.exit(2)
         except KeyboardInterrupt:
             complain("stopped; finished cells are kept, the same command goes on from there")

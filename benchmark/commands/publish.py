@@ -41,6 +41,7 @@ def command(
     from reweightbench.benchmark.records.folder import ResultsFolder
 
     chosen, _ = select_suite(suite, methods, seeds)
+    _check_name(suite, load_suite(suite))
     source, target = ResultsFolder(results / chosen.name), ResultsFolder(into / chosen.name)
     keys = _check_complete(chosen, source) | _find_trials(chosen, source)
     if dry_run:
@@ -51,6 +52,17 @@ def command(
     say(f"{target.path}: {addition.describe()}")
     _publish_rates(suite, source, target)
     say(report.write(_complete_part(load_suite(suite), chosen, target), target.path))
+
+
+def _check_name(given: str, suite: "Suite") -> None:
+    """Raise UsageError for a suite of one's own that goes by the name of another one of the package."""
+    from reweightbench.benchmark.cells.suite_file import load_suite, suite_names
+
+    if suite.name in suite_names() and suite != load_suite(suite.name):
+        raise UsageError(
+            f"'{given}' is another suite than the package's '{suite.name}', whose published results its own would "
+            "join; give it a name of its own"
+        )
 
 
 def _check_complete(suite: "Suite", source: "ResultsFolder") -> set[str]:

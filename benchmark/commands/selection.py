@@ -7,6 +7,7 @@ from reweightbench.benchmark.cells.catalogue import add_own_file, look_up
 from reweightbench.benchmark.cells.plan import parse_seeds, select
 from reweightbench.benchmark.cells.suite import Suite
 from reweightbench.benchmark.cells.suite_file import load_suite
+from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import split_labels
 from reweightbench.benchmark.contracts.registry import METHODS
 
@@ -19,6 +20,8 @@ def select_suite(
     `methods` and `seeds` are what each use of the option holds; `seconds` is how long an import may take.
     """
     parts = [part for text in methods for part in _split(text)]
+    if methods and not parts:
+        raise UsageError("--methods names no method; leave it out for those of the suite")
     labels = [part for part in parts if not part.endswith(".py")]
     chosen: list[str] = []
     files: dict[str, Path] = {}

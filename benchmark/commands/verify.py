@@ -1,6 +1,7 @@
 """`reweightbench verify`: recorded cells run again."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -58,6 +59,15 @@ def command(
         found.append(verified)
         say(f"{verified.verdict:8} {one_line(f'{describe_plan(verified.planned)}: {verified.reason}')}")
 
+    keys = {plan.key for plan in planned}
+    others = Counter(
+        record.cell.method.name
+        for record in records.values()
+        if record.key not in keys and record.cell.purpose == "table"
+    )
+    if others and not (methods or seeds):
+        told = ", ".join(f"{count} of {name}" for name, count in sorted(others.items()))
+        warn(f"records of other cells than the suite's are not looked at: {told}; --methods names more")
     chosen_cells = choose_sample(planned, records, sample, sample_seed)
     keys = {plan.key for plan in chosen_cells}
     arrays = {

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pyarrow as pa
 from pydantic import BaseModel
 
-from reweightbench.benchmark.cells.catalogue import look_up
+from reweightbench.benchmark.cells.catalogue import is_own, look_up
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.contracts.labels import Spec, write_label
 from reweightbench.benchmark.contracts.registry import Registry
@@ -68,8 +68,10 @@ def make_row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _find_label(registry: Registry[Any], spec: Spec) -> str:
-    """The label as tables show it; that of a component which is not installed here has all options."""
+    """The label as tables show it; that of a component from a user's file has all options, wherever it is read."""
     label = write_label(spec.name, spec.options)
+    if is_own(registry, spec.name):
+        return label
     with suppress(UsageError, KeyError):
         found = look_up(registry, label)
         return found.label if found.spec.options == spec.options else label

@@ -323,3 +323,22 @@ def test_a_users_file_is_loaded_only_where_it_is_named() -> None:
         assert not Path("loaded").exists(), words
     call("check", "mine.py")
     assert Path("loaded").exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{sys.executable} -m reweightbench list | head -1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_methods_that_name_nothing_are_refused() -> None:
+    assert_one_line(call("run", "mini.toml", "--methods", " , "), "--methods names no method")
+
+
+def test_a_suite_of_ones_own_is_not_published_under_the_name_of_the_packages() -> None:
+    Path("mine.toml").write_text(SUITE.replace('"mini"', '"digits"'))
+    assert_one_line(call("publish", "mine.toml"), "'mine.toml' is another suite than the package's 'digits'")

@@ -270,7 +270,8 @@ def test_records_are_verified_by_running_them_again(place: Path) -> None:
     assert [line.split()[0] for line in good.stdout.splitlines()] == ["equal"] * 6
     path = next((place / "kept/tiny/records").glob("*.json"))
     record = json.loads(path.read_text())
-    record["result"]["last"]["balanced_accuracy"] += 0.001
+    # A figure that nothing else in the record contradicts.
+    record["result"]["last"]["calibration_error"] /= 2
     path.write_text(json.dumps(record))
     arguments[-1] = record["cell"]["seed"]
     bad = call(place, *arguments)
