@@ -221,7 +221,7 @@ def commands() -> st.SearchStrategy[tuple[str, ...]]:
         line("run", sound, 1),
         st.sampled_from(LABELS).map(lambda label: ("check", label)),
         st.sampled_from(["methods", "suites", "nope", ""]).map(lambda kind: ("list", kind)),
-        st.sampled_from([*HOSTILE[:12], "digits", "cifar10", "ham10000"]).map(lambda name: ("prepare", name)),
+        st.sampled_from([*HOSTILE[:12], "digits", "ham10000"]).map(lambda name: ("prepare", name)),
         st.lists(st.text(max_size=5).filter(lambda text: "\0" not in text), min_size=1, max_size=3).map(
             tuple
         ),
