@@ -197,7 +197,7 @@ def describe_edges() -> str:
     ]
     for budget in suite.budgets:
         rates = sorted(other.learning_rate for other in tried if other.name.startswith(f"{budget.name}-"))
-        best = {method: budget.for_method(method).learning_rate for method in suite.methods}
+        best = {method: budget.rate_of(method) for method in suite.methods}
         for kind, edge in (("lowest", rates[0]), ("highest", rates[-1])):
             names = ", ".join(f"`{method}`" for method, rate in best.items() if rate == edge)
             lines.append(f"- {budget.name}, {kind} ({edge:g}): {names or 'none'}")

@@ -7,7 +7,6 @@ from reweightbench.benchmark.contracts.dataset import Sources
 from reweightbench.benchmark.contracts.errors import NonFiniteLossError
 from reweightbench.benchmark.contracts.text import describe_error, one_line
 from reweightbench.benchmark.records.environment import describe_environment, status_bytes
-from reweightbench.benchmark.records.provenance import describe_code
 from reweightbench.benchmark.records.record import Outcome, Record, Status
 from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_outcome
@@ -57,6 +56,5 @@ def make_failure(cell: Cell, status: Status, reason: str) -> Outcome:
         status=status,
         reason=one_line(reason),
         environment=describe_environment(),
-        sources=describe_code(cell),
     )
     return Outcome(record, {})

@@ -216,6 +216,7 @@ def test_the_way_from_run_to_published_results() -> None:
     published = call("publish", "mini.toml")
     assert published.exit_code == 0, published.output
     assert {path.name for path in Path("results/mini").iterdir()} == {
+        ".records.parquet.lock",
         "manifest.json",
         "records.parquet",
         "report",
