@@ -1,39 +1,13 @@
 """A call may write what it likes to its process's connection: that fails the call, and holds nobody up."""
 
-import os
 import pickle
-import stat
 import threading
-import time
 
 import pytest
 
+from calls import count_up, make_bytes, refuse, write_to_sockets
 from reweightbench.benchmark.contracts.errors import CallError, UsageError
 from reweightbench.benchmark.grid.local import run_alone
-
-
-def write_to_sockets(content: bytes, seconds: float = 0) -> None:
-    """In the process: write to every connection that it has, and stay for so long."""
-    for descriptor in range(3, 256):
-        try:
-            is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
-        except OSError:
-            continue
-        if is_socket:
-            os.write(descriptor, content)
-    time.sleep(seconds)
-
-
-def make_bytes(size: int) -> bytes:
-    return bytes(size)
-
-
-def refuse() -> None:
-    raise UsageError("this is refused")
-
-
-def count_up(size: int) -> list[int]:
-    return list(range(size))
 
 
 @pytest.mark.parametrize(
