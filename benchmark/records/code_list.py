@@ -55,7 +55,7 @@ def list_code() -> dict[str, Listed]:
         for name, cls in registry.classes.items():
             digest = find_digest(registry, name)
             if digest is not None and not registry.is_own(name):
-                listed[f"{field} {name}"] = Listed(version=str(cls.version), digest=digest)
+                listed[f"{field} {name}"] = Listed(version=_version(cls), digest=digest)
     return listed
 
 
@@ -85,6 +85,12 @@ def differ(listed: Listed | None, present: Listed | None) -> bool:
         or present is None
         or (listed.version, listed.digest) != (present.version, present.digest)
     )
+
+
+def _version(cls: type) -> str:
+    """The version of a component's class; one that goes by the options is a property."""
+    version = getattr(cls, "version", 1)
+    return str(version) if isinstance(version, int) else "by options"
 
 
 def version_field(name: str) -> str:

@@ -215,31 +215,6 @@ def test_earlier_files_are_deleted_but_no_others(make_grid: MakeGrid, folder: Pa
     assert set(report.paths) == {path for path in folder.rglob("*") if path.is_file()} - set(own)
 
 
-@pytest.mark.parametrize("name", ["", "leaderboard.md", "tables", "plots"])
-def test_a_report_that_is_a_link_is_refused(make_grid: MakeGrid, tmp_path: Path, name: str) -> None:
-    grid = make_grid(**TINY)
-    report_on(grid, tmp_path / "elsewhere")
-    before = read_files(tmp_path / "elsewhere")
-    link = tmp_path / "report" / name
-    link.parent.mkdir(exist_ok=True)
-    link.symlink_to(tmp_path / "elsewhere" / name)
-    with pytest.raises(UsageError, match=f"'{link}' is a link, .*; remove it and report again"):
-        report_on(make_grid(**TINY | {"seeds": (1,)}), tmp_path / "report")
-    assert read_files(tmp_path / "elsewhere") == before
-    assert link.is_symlink()
-
-
-@pytest.mark.parametrize("name", ["tables/results.csv", "plots/validation-short-clean100.png"])
-def test_a_file_takes_the_place_of_a_link(make_grid: MakeGrid, tmp_path: Path, name: str) -> None:
-    (tmp_path / "victim").write_text("mine")
-    link = tmp_path / "report" / name
-    link.parent.mkdir(parents=True)
-    link.symlink_to(tmp_path / "victim")
-    assert link in report_on(make_grid(**TINY), tmp_path / "report").paths
-    assert (tmp_path / "victim").read_text() == "mine"
-    assert not link.is_symlink()
-
-
 @pytest.mark.parametrize(
     ("variant", "is_comparable"), [("official", True), ("jpeg", False), ("subset-500", False)]
 )

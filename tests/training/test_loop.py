@@ -239,7 +239,7 @@ def test_a_last_weight_that_is_not_finite_ends_the_run() -> None:
 def test_losses_that_are_not_finite_end_the_run() -> None:
     """A rate this high overflows within the first epochs."""
     with pytest.raises(NonFiniteLossError, match="non-finite in epoch"):
-        train(Probe(lambda losses: losses.square()), build_model(), learning_rate=1e30, epochs=5)
+        train(Probe(lambda losses: losses.square()), build_model(), learning_rate=1e6, epochs=5)
 
 
 def test_epoch_figures() -> None:
