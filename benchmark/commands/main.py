@@ -65,6 +65,12 @@ class Commands(click.Group):
             kept = "finished cells are kept, " if ctx.invoked_subcommand in {"run", "tune"} else ""
             complain(f"error: {error.strerror or error}{place}; {kept}mend it and run the same again")
             ctx.exit(2)
+        except RuntimeError as error:
+            # What Python before 3.13 says of a path whose links go in a circle.
+            if not str(error).startswith("Symlink loop"):
+                raise
+            complain(f"error: {error}; remove the link or give another path")
+            ctx.exit(2)
         except KeyboardInterrupt:
             complain("stopped; finished cells are kept, the same command goes on from there")
             ctx.exit(130)

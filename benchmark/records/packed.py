@@ -44,7 +44,8 @@ def write(path: Path, outcomes: Iterable[Outcome]) -> None:
                 writer.write_batch(batch, row_group_size=ROWS)
         stream.flush()
         # What could not be read again takes no other file's place.
-        with pq.ParquetFile(stream.name) as file:
+        # Opened here: arrow itself takes no path that is not UTF-8.
+        with Path(stream.name).open("rb") as written, pq.ParquetFile(written) as file:
             _check_size(path, file.metadata)
             _check_arrays(path, file)
 

@@ -124,6 +124,9 @@ RECORDS = "runs/small/records/*.json"
         (Damage("claims", "runs/small/records/*.npz"),),
     )
 )
+@example(Case((("publish", "small.toml", "--into", "loop"), ("check", "loop/mine.py"))))
+@example(Case((("run", "--dry-run", "--quiet", "--data-dir", "loop", "small.toml", "--seeds", "7"),)))
+@example(Case((("publish", "small.toml", "--into", "\udcff"),)))
 @settings(
     max_examples=100,
     derandomize=True,
