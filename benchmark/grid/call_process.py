@@ -8,8 +8,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import ForkServerContext
@@ -57,7 +57,8 @@ class CallProcess:
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs,))
             try:
-                self._process.start()
+                with _interrupts_later():
+                    self._process.start()
             except (OSError, EOFError) as error:
                 # A fork server that has died is noticed, and replaced, at the next try.
                 self._pipe.close()
@@ -159,6 +160,22 @@ def wait(processes: Iterable[CallProcess], seconds: float | None = None) -> list
     signs = {sign: process for process in processes for sign in process.signs}
     ready = {signs[sign]: None for sign in connection.wait(list(signs), seconds)}
     return [process for process in ready if process.has_ended()]
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Have Ctrl-C wait for the end: a process whose start breaks off half-way complains on the terminal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _exists(pid: int | None) -> bool:
