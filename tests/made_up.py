@@ -1,4 +1,4 @@
-"""A made-up grid, records of plausible numbers without any training; a small cell; made-up class counts."""
+"""A made-up grid, records of plausible numbers without any training; a small cell; images; class counts."""
 
 import hashlib
 import math
@@ -21,6 +21,7 @@ from reweightbench.benchmark.contracts.labels import Spec
 from reweightbench.benchmark.contracts.method import Method
 from reweightbench.benchmark.contracts.problem import Knowledge
 from reweightbench.benchmark.contracts.registry import DATASETS, METHODS, NETWORKS
+from reweightbench.benchmark.data.description import Decoded
 from reweightbench.benchmark.grid.tuning import choose_rates
 from reweightbench.benchmark.records.record import (
     Cost,
@@ -37,6 +38,18 @@ M = TypeVar("M", bound=Method)
 
 CLASSES = 10
 TEST_PER_CLASS = 40
+STATEFUL = (
+    "sgd",
+    "crt",  # two stages with another optimizer and a new head
+    "elr",  # a tensor that grows with every step
+    "meta_weight_net",  # a network and an optimizer of its own
+    "mixup",  # numpy's generator
+    "co_teaching",  # two networks
+    "random_weights",  # the method's stream
+    "meta_reweight",  # the clean set's streams
+)
+"""Methods that between them have every kind of state that training goes on from."""
+
 CLEAN_SET = Corruption()
 ALL_CORRUPTIONS = (
     CLEAN_SET,
@@ -106,6 +119,17 @@ class Grid:
         """Turn a cell's record into that of a failure."""
         changes = {"status": status, "reason": reason, "result": None, "cost": None}
         self.records[planned.key] = self.records[planned.key].model_copy(update=changes)
+
+
+def make_decoded(seed: int = 0) -> Decoded:
+    random = np.random.default_rng(seed)
+    return Decoded(
+        images=random.integers(0, 256, (20, 8, 6, 3), dtype=np.uint8),
+        targets=np.arange(20) % 5,
+        variant="tiny",
+        is_test=np.arange(20) >= 15,
+        groups=np.arange(20) // 2,
+    )
 
 
 def digits_cell(label: str, *, epochs: int, clean_size: int, **fields: object) -> Cell:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from made_up import digits_cell
+from made_up import STATEFUL, digits_cell
 from reweightbench.benchmark.cells.cell import Cell, Numerics
 from reweightbench.benchmark.conformance.promises import list_forms
 from reweightbench.benchmark.conformance.rehearsal import count_epochs
@@ -18,16 +18,6 @@ from reweightbench.benchmark.training.checkpoint import Checkpoints
 from reweightbench.benchmark.training.run import run_cell, run_outcome
 
 FORMS = [label for name in METHODS.classes for label in list_forms(name)]
-STATEFUL = (
-    "sgd",
-    "crt",  # two stages with another optimizer and a new head
-    "elr",  # a tensor that grows with every step
-    "meta_weight_net",  # a network and an optimizer of its own
-    "mixup",  # numpy's generator
-    "co_teaching",  # two networks
-    "random_weights",  # the method's stream
-    "meta_reweight",  # the clean set's streams
-)
 
 HOARDS = '''
 """Asks for more memory than there is."""

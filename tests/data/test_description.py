@@ -4,18 +4,8 @@ import hashlib
 
 import numpy as np
 
+from made_up import make_decoded
 from reweightbench.benchmark.data.description import Decoded, describe
-
-
-def make_decoded(seed: int = 0) -> Decoded:
-    random = np.random.default_rng(seed)
-    return Decoded(
-        images=random.integers(0, 256, (20, 8, 6, 3), dtype=np.uint8),
-        targets=np.arange(20) % 5,
-        variant="tiny",
-        is_test=np.arange(20) >= 15,
-        groups=np.arange(20) // 2,
-    )
 
 
 def test_statistics_leave_out_the_test_part() -> None:

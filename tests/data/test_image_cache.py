@@ -12,22 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_up import make_decoded
 from reweightbench.benchmark.contracts.dataset import ImageData, Sources
 from reweightbench.benchmark.contracts.errors import UsageError
 from reweightbench.benchmark.data.description import Decoded, describe
 from reweightbench.benchmark.data.image_cache import Inputs, cached
 from reweightbench.benchmark.data.source_files import source_file
-
-
-def make_decoded(seed: int = 0) -> Decoded:
-    random = np.random.default_rng(seed)
-    return Decoded(
-        images=random.integers(0, 256, (20, 8, 6, 3), dtype=np.uint8),
-        targets=np.arange(20) % 5,
-        variant="tiny",
-        is_test=np.arange(20) >= 15,
-        groups=np.arange(20) // 2,
-    )
 
 
 class Counting:

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from drawn import findings_of, plots_of
 from made_up import ALL_CORRUPTIONS, ALL_METHODS
 from reweightbench.benchmark.cells.suite import Corruption
 from reweightbench.benchmark.contracts.registry import METHODS
-from reweightbench.benchmark.report.findings import Findings, make_findings
 from reweightbench.benchmark.report.frame import make_frame
 from reweightbench.benchmark.report.panels import NothingToDraw, add_title, make_styles, show_label
-from reweightbench.benchmark.report.plots import Plot, list_plots, save_plots
+from reweightbench.benchmark.report.plots import save_plots
 
 T_3_SEEDS = 4.302653
 WIDE_KINDS = {"imbalance", "noise", "overhead"}
@@ -32,15 +32,6 @@ LEAST_HEIGHT = 1.7
 
 KINDS = WIDE_KINDS | BUDGET_KINDS
 MakeGrid = Callable[..., Any]
-
-
-def findings_of(grid: Any) -> Findings:
-    return make_findings(grid.suite, grid.planned, grid.records.values())
-
-
-def plots_of(grid: Any) -> dict[str, Plot]:
-    findings = findings_of(grid)
-    return {plot.name: plot for plot in list_plots(findings, make_frame(findings))}
 
 
 def drawn_points(axes: Axes) -> dict[tuple[str, str], ErrorbarContainer]:

@@ -6,27 +6,17 @@ from typing import Any
 import pytest
 from matplotlib.axes import Axes
 
+from drawn import findings_of, plots_of
 from made_up import build_grid
 from reweightbench.benchmark.cells.suite import Corruption
 from reweightbench.benchmark.contracts.registry import METHODS
 from reweightbench.benchmark.report.choices import Place
-from reweightbench.benchmark.report.findings import Findings, make_findings
-from reweightbench.benchmark.report.frame import make_frame
+from reweightbench.benchmark.report.findings import Findings
 from reweightbench.benchmark.report.panels import NothingToDraw, make_styles
-from reweightbench.benchmark.report.plots import Plot, list_plots
 from reweightbench.benchmark.report.rate_plots import MOST_LINES, divide_methods
 from reweightbench.benchmark.report.rate_tables import expect_best_over_settings
 
 MakeGrid = Callable[..., Any]
-
-
-def findings_of(grid: Any) -> Findings:
-    return make_findings(grid.suite, grid.planned, grid.records.values())
-
-
-def plots_of(grid: Any) -> dict[str, Plot]:
-    findings = findings_of(grid)
-    return {plot.name: plot for plot in list_plots(findings, make_frame(findings))}
 
 
 def lines_of(axes: Axes, findings: Findings, method: str) -> list[dict[float, float]]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from made_up import digits_cell
+from made_up import STATEFUL, digits_cell
 from processes import call, command, wait_until
 from reweightbench.benchmark.cells.cell import Cell
 from reweightbench.benchmark.contracts.dataset import Sources
@@ -32,16 +32,6 @@ from reweightbench.benchmark.training.preparation import Prepared, prepare
 from reweightbench.benchmark.training.run import run_cell, run_outcome
 
 EPOCHS = 5
-LABELS = (
-    "sgd",
-    "crt",  # two stages with another optimizer and a new head
-    "elr",  # a tensor that grows with every step
-    "meta_weight_net",  # a network and an optimizer of its own
-    "mixup",  # numpy's generator
-    "co_teaching",  # two networks
-    "random_weights",  # the method's stream
-    "meta_reweight",  # the clean set's streams
-)
 
 
 def make_cell(label: str, epochs: int = EPOCHS) -> Cell:
@@ -73,7 +63,7 @@ def assert_equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", STATEFUL)
 def test_goes_on_from_every_epoch_to_the_same_bits(label: str, tmp_path: Path) -> None:
     straight = begin(label)
     training = straight.start()
